@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam to durable state.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "firmware/ports/hsm.hpp"
+#include "firmware/util/vending_key.hpp"
+#include "sts6/civil_time.hpp"
+#include "sts6/commands.hpp"
+#include "sts6/result.hpp"
+
+namespace sts6 {
+
+/// A vending key register that holds a key.
+struct RegisterRow {
+    std::uint16_t number = 0;  ///< 1..4096
+    KeyId key{};
+    Kcv kcv{};
+    KeyAttributes attributes;
+};
+
+/// The module's own row: what every commit writes.
+struct ModuleState {
+    Phase phase = Phase::manufacturing;
+    FixedText<40> module_id;
+    FixedText<40> hardware_id;
+    std::uint64_t tokens_issued = 0;  ///< VC, VM and VK sets since initialisation
+    CivilTime time_mark{};            ///< highest module time that was committed
+};
+
+class Store {
+  public:
+    Store() = default;
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
+    virtual ~Store() = default;
+
+    [[nodiscard]] virtual Result<ModuleState> load_state() = 0;
+
+    /// Reads every register in ascending order into `out`; the number read. invalid_argument when `out` is
+    /// too small.
+    [[nodiscard]] virtual Result<std::size_t> load_registers(std::span<RegisterRow> out) = 0;
+
+    /// Makes the state durable in one transaction, before it returns. A failure is final: the caller latches
+    /// its error state and does not try again.
+    [[nodiscard]] virtual Result<void> commit(const ModuleState& state) = 0;
+};
+
+}  // namespace sts6

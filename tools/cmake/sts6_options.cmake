@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every target of the project is compiled with, and the libraries it may ask for.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+option(STS6_TESTS "Build the tests" ON)
+option(STS6_WERROR "Treat warnings as errors" OFF)
+set(STS6_SANITIZE "" CACHE STRING "Sanitizers for every target, e.g. address,undefined")
+option(STS6_COVERAGE "Instrument for gcov" OFF)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto SSL)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LIBP11 REQUIRED IMPORTED_TARGET libp11)
+pkg_check_modules(P11KIT REQUIRED IMPORTED_TARGET p11-kit-1)
+pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(nlohmann_json REQUIRED)
+
+add_library(sts6_build_flags INTERFACE)
+target_compile_options(sts6_build_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+  -fstack-protector-strong -fno-omit-frame-pointer)
+if(STS6_WERROR)
+  target_compile_options(sts6_build_flags INTERFACE -Werror)
+endif()
+if(STS6_SANITIZE)
+  target_compile_options(sts6_build_flags INTERFACE -fsanitize=${STS6_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(sts6_build_flags INTERFACE -fsanitize=${STS6_SANITIZE})
+else()
+  target_compile_definitions(sts6_build_flags INTERFACE
+    $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2> _GLIBCXX_ASSERTIONS)
+endif()
+if(STS6_COVERAGE)
+  target_compile_options(sts6_build_flags INTERFACE --coverage)
+  target_link_options(sts6_build_flags INTERFACE --coverage)
+endif()
+
+# The public face: headers only, standard library only.
+add_library(sts6_public INTERFACE)
+target_include_directories(sts6_public INTERFACE "${PROJECT_SOURCE_DIR}/include")
+
+# sts6_room(NAME DIRECTORY): a room is a folder, and its library is every source file in it.
+function(sts6_room name directory)
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${directory}/*.cpp")
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PUBLIC sts6_public PRIVATE sts6_build_flags)
+endfunction()
