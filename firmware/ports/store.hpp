@@ -2,9 +2,8 @@
 // The seam to durable state.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <span>
+#include <optional>
 
 #include "firmware/ports/hsm.hpp"
 #include "firmware/util/vending_key.hpp"
@@ -40,9 +39,8 @@ class Store {
 
     [[nodiscard]] virtual Result<ModuleState> load_state() = 0;
 
-    /// Reads every register in ascending order into `out`; the number read. invalid_argument when `out` is
-    /// too small.
-    [[nodiscard]] virtual Result<std::size_t> load_registers(std::span<RegisterRow> out) = 0;
+    /// The register with the lowest number above `after`, or none: called from 0 on, it reads all of them.
+    [[nodiscard]] virtual Result<std::optional<RegisterRow>> load_next_register(std::uint16_t after) = 0;
 
     /// Makes the state durable in one transaction, before it returns. A failure is final: the caller latches
     /// its error state and does not try again.
