@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// What SM?VC, SM?VM and SM?VT have in common: which meter key is meant.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "firmware/module/command.hpp"
+#include "firmware/sts/decoder_key.hpp"
+#include "firmware/sts/pan.hpp"
+
+namespace sts6::commands {
+
+/// A register and the meter that a request names.
+struct MeterKey {
+    Register* key_register = nullptr;
+    sts::Pan pan;
+};
+
+/// Reads PAN (76) and register (22, 01) from fields 0 and 1, in the order of sm-protocol.md 3.
+Result<MeterKey, Status> find_meter_key(ModuleContext& context, const Fields& fields) noexcept;
+
+/// The derivation of the meter's decoder key. 40 when TI is above 99 or EA does not go with the key
+/// (tokens.md 3.5).
+Result<DerivationRequest, Status> derivation_for(const MeterKey& meter, std::uint32_t ti,
+                                                 std::uint32_t ea) noexcept;
+
+}  // namespace sts6::commands

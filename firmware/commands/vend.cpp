@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/commands/vend.hpp"
+
+#include "firmware/commands/meter_key.hpp"
+#include "firmware/sts/token.hpp"
+
+namespace sts6::commands {
+
+namespace {
+
+// The fields of SM?VC and SM?VM after register and PAN.
+constexpr std::size_t kTiField = 2;
+constexpr std::size_t kEaField = 3;
+constexpr std::size_t kTctField = 4;
+constexpr std::size_t kSubclassField = 5;
+constexpr std::size_t kAmountField = 6;
+constexpr std::size_t kTidField = 7;
+
+constexpr std::uint32_t kMostTct = 99;
+constexpr std::uint32_t kCurrencyAmountLimit = 1U << 20U;
+
+bool is_credit_subclass(std::uint32_t subclass) noexcept {
+    return sts::has_tid_layout(sts::kClassCredit, subclass);
+}
+
+bool is_management_subclass(std::uint32_t subclass) noexcept {
+    return sts::has_tid_layout(sts::kClassManagement, subclass);
+}
+
+/// The amount field, or none when its length does not fit the SubClass: two octets, for currency three with
+/// the top four bits 0.
+std::optional<std::uint32_t> amount_of(const Fields& fields, bool currency) noexcept {
+    const auto value = static_cast<std::uint32_t>(fields.octets_be(kAmountField));
+    if (fields.octet_count(kAmountField) != (currency ? 3U : 2U)) return std::nullopt;
+    if (currency && value >= kCurrencyAmountLimit) return std::nullopt;
+    return value;
+}
+
+struct TokenKind {
+    unsigned token_class;
+    bool (*subclass_exists)(std::uint32_t) noexcept;
+    const policy::Checks& checks;
+};
+
+constexpr TokenKind kCredit{sts::kClassCredit, is_credit_subclass, policy::kRules.credit};
+constexpr TokenKind kManagement{sts::kClassManagement, is_management_subclass, policy::kRules.management};
+
+/// The order of the checks is that of sm-protocol.md 3.
+std::optional<Status> prepare(ModuleContext& context, Command& command, const TokenKind& kind) noexcept {
+    const Fields& fields = command.fields;
+    const auto meter = find_meter_key(context, fields);
+    if (!meter) return meter.error();
+    if (context.clock_behind) return Status::device_failure;
+
+    const std::uint32_t subclass = fields.number(kSubclassField);
+    const auto derivation = derivation_for(*meter, fields.number(kTiField), fields.number(kEaField));
+    if (!derivation) return derivation.error();
+    if (fields.number(kTctField) > kMostTct || !kind.subclass_exists(subclass))
+        return Status::key_param_error;
+    const bool currency = sts::is_currency_credit(kind.token_class, subclass);
+    const auto amount = amount_of(fields, currency);
+    if (!amount) return Status::ptvd_range;
+
+    const auto tid = static_cast<std::uint32_t>(fields.octets_be(kTidField));
+    const policy::TokenRequest request{.subclass = subclass, .tct = fields.number(kTctField), .tid = tid};
+    if (const auto refusal = policy::check_token(policy::kRules, kind.checks,
+                                                 meter->key_register->row.attributes, request, context.now)) {
+        return refusal;
+    }
+    const auto rnd = context.random.token_nibble();
+    if (!rnd) return Status::device_failure;
+
+    command.clear = kind.token_class == sts::kClassCredit
+                        ? sts::credit_token(subclass, *rnd, tid, *amount)
+                        : sts::management_token(subclass, *rnd, tid, *amount);
+    command.ea = derivation->ea;
+    command.derivation = *derivation;
+    return std::nullopt;
+}
+
+void check(ModuleContext& context, Command& command, const TokenKind& kind) noexcept {
+    if (const auto refusal = prepare(context, command, kind)) {
+        command.refuse(*refusal);
+        return;
+    }
+    ++context.state.tokens_issued;
+    command.changes_state = true;
+}
+
+}  // namespace
+
+void check_credit(ModuleContext& context, Command& command) noexcept {
+    check(context, command, kCredit);
+}
+
+void check_management(ModuleContext& context, Command& command) noexcept {
+    check(context, command, kManagement);
+}
+
+void build_token(ModuleContext& context, Command& command,
+                 std::span<const std::uint8_t, 16> decoder_key) noexcept {
+    const sts::TokenNumber token =
+        sts::seal_token(command.clear, command.ea, decoder_key, context.settings.sta_tables);
+    const auto hex = token.hex();
+    const auto digits = token.decimal();
+    command.succeed(
+        command.body().printable({hex.data(), hex.size()}).printable({digits.data(), digits.size()}));
+}
+
+void undo_token(ModuleContext& context, Command&) noexcept {
+    --context.state.tokens_issued;
+}
+
+}  // namespace sts6::commands

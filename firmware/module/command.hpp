@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a command handler sees: the module's state, and one command on its way through the three steps of a
+// batch.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "firmware/module/register_table.hpp"
+#include "firmware/module/settings.hpp"
+#include "firmware/module/verify_limit.hpp"
+#include "firmware/policy/policy.hpp"
+#include "firmware/ports/exchange.hpp"
+#include "firmware/ports/hsm.hpp"
+#include "firmware/ports/random.hpp"
+#include "firmware/sts/token_block.hpp"
+#include "sts6/ptvd.hpp"
+
+namespace sts6 {
+
+/// The state that handlers read and change. A change is durable once the batch is committed.
+struct ModuleContext {
+    const ModuleSettings& settings;
+    Hsm& hsm;
+    Random& random;
+    RegisterTable& registers;
+    ModuleState& state;
+    VerifyLimit& verify_limit;
+    policy::Now now;            ///< of this batch
+    bool clock_behind = false;  ///< the host clock is too far behind the time mark to vend
+
+    /// The register's key if it can be used: empty 22, quarantined 01. Compares the check value at first use.
+    [[nodiscard]] Result<Register*, Status> usable_register(std::uint32_t number) noexcept;
+};
+
+struct Handler;
+
+/// One command in a batch.
+struct Command {
+    Exchange* exchange = nullptr;
+    const Handler* handler = nullptr;
+    Fields fields;
+    Register* key_register = nullptr;
+
+    /// What check() leaves for build(): the clear token of VC and VM, the received token of VT.
+    Ea ea = Ea::misty1;
+    sts::ClearToken clear{};
+    sts::TokenNumber received{};
+
+    std::optional<DerivationRequest> derivation;  ///< set by check() when build() needs a decoder key
+    bool changes_state = false;
+
+    void refuse(Status status) noexcept {
+        exchange->answer.set_status(status);
+        derivation.reset();
+    }
+    [[nodiscard]] PtvdWriter body() noexcept { return PtvdWriter(exchange->answer.body_buffer()); }
+    /// Answers 00 with the fields written so far.
+    void succeed(const PtvdWriter& body) noexcept {
+        exchange->answer.set_status(Status::successful);
+        exchange->answer.set_body_size(body.written().size());
+    }
+};
+
+/// The code of a row of the command table. check() either answers, or reserves what the command takes and
+/// asks for a decoder key; build() then makes the answer; undo() takes the reservation back when the
+/// derivation failed.
+struct Handler {
+    CommandId id;
+    void (*check)(ModuleContext&, Command&) noexcept;
+    void (*build)(ModuleContext&, Command&, std::span<const std::uint8_t, 16> decoder_key) noexcept;
+    void (*undo)(ModuleContext&, Command&) noexcept;
+};
+
+}  // namespace sts6

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/module/module.hpp"
+
+#include <algorithm>
+
+#include "firmware/module/handlers.hpp"
+
+namespace sts6 {
+
+namespace {
+
+// A host clock further behind the time mark than this was set back (key-management.md 3.7).
+constexpr std::chrono::seconds kClockTolerance{60};
+
+}  // namespace
+
+Result<Register*, Status> ModuleContext::usable_register(std::uint32_t number) noexcept {
+    Register* found = registers.find(number);
+    if (found == nullptr) return Unexpected{Status::register_empty};
+    if (found->health == Register::Health::unchecked) {
+        const auto kcv = hsm.check_value(found->key);
+        // An HSM that is away says nothing about the key: it is checked at the next use.
+        if (!kcv && kcv.error() != Errc::key_missing) return Unexpected{Status::device_failure};
+        found->health =
+            kcv && *kcv == found->row.kcv ? Register::Health::sound : Register::Health::quarantined;
+    }
+    if (found->health == Register::Health::quarantined) return Unexpected{Status::device_failure};
+    return found;
+}
+
+Module::Module(const ModuleSettings& settings, Hsm& hsm, Store& store, Clock& clock, Random& random)
+    : settings_(settings),
+      store_(store),
+      clock_(clock),
+      context_{.settings = settings_,
+               .hsm = hsm,
+               .random = random,
+               .registers = registers_,
+               .state = state_,
+               .verify_limit = verify_limit_,
+               .now = {.time = {}, .tid_window_days = settings_.tid_window_days}} {
+}
+
+Result<void> Module::start(std::span<const SelfTest> self_tests) {
+    if (!std::ranges::all_of(self_tests, [](const SelfTest& test) { return test.passes(); })) {
+        latch_error_state();
+        return {};
+    }
+    auto state = store_.load_state();
+    if (!state) return Unexpected{state.error()};
+    state_ = *state;
+    return load_registers();
+}
+
+Result<void> Module::load_registers() {
+    std::uint16_t last = 0;
+    for (;;) {
+        const auto row = store_.load_next_register(last);
+        if (!row) return Unexpected{row.error()};
+        if (!row->has_value()) return {};
+        last = (*row)->number;
+        if (last > settings_.registers) return Unexpected{Errc::invalid_argument};
+        Register& loaded = registers_.set(**row);
+        const auto key = context_.hsm.find_key(loaded.row.key, loaded.row.attributes.dkg);
+        if (key) {
+            loaded.key = *key;
+        } else {
+            loaded.health = Register::Health::quarantined;
+        }
+    }
+}
+
+void Module::execute(std::span<Exchange* const> batch) noexcept {
+    const auto commands = std::span(commands_).first(batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        commands[i] = Command{};
+        commands[i].exchange = batch[i];
+    }
+    if (!in_error_state()) {
+        update_time();
+        for (Command& command : commands) check(command);
+        derive_and_build(commands);
+        if (!commit_changes(commands)) latch_error_state();
+    }
+    if (in_error_state()) {
+        for (const Command& command : commands) {
+            command.exchange->answer.set_link_error(Status::app_error_state);
+        }
+    }
+}
+
+void Module::update_time() noexcept {
+    const CivilTime host = clock_.now();
+    if (settings_.clock_is_preset) {
+        context_.now.time = host;
+        return;
+    }
+    context_.now.time = std::max(host, state_.time_mark);
+    context_.clock_behind = host + kClockTolerance < state_.time_mark;
+}
+
+void Module::check(Command& command) noexcept {
+    Exchange& exchange = *command.exchange;
+    const CommandRow* row = find_command(exchange.message);
+    const bool known = row != nullptr && row->exists_in(state_.phase) && !row->is_link_command() &&
+                       (row->role == LinkRole::vend || exchange.role == LinkRole::full);
+    if (!known) {
+        exchange.answer.set_link_error(Status::invalid_request_header);
+        return;
+    }
+    if (exchange.expired) {
+        command.refuse(Status::device_failure);
+        return;
+    }
+    const auto fields =
+        parse_fields(exchange.message.substr(row->header.size()), row->fields, settings_.registers);
+    if (!fields) {
+        command.refuse(fields.error());
+        return;
+    }
+    command.fields = *fields;
+    command.handler = find_handler(row->id);
+    command.handler->check(context_, command);
+}
+
+void Module::derive_and_build(std::span<Command> commands) noexcept {
+    std::size_t count = 0;
+    for (const Command& command : commands) {
+        if (command.derivation) requests_[count++] = *command.derivation;
+    }
+    if (count == 0) return;
+    const auto results = std::span(results_).first(count);
+    context_.hsm.decoder_keys(std::span(requests_).first(count), results);
+    auto result = results.begin();
+    for (Command& command : commands) {
+        if (!command.derivation) continue;
+        if (result->error) {
+            command.handler->undo(context_, command);
+            command.changes_state = false;
+            command.refuse(Status::device_failure);
+        } else {
+            command.handler->build(context_, command, result->key.octets());
+        }
+        result->key.clear();
+        ++result;
+    }
+}
+
+bool Module::commit_changes(std::span<const Command> commands) noexcept {
+    if (std::ranges::none_of(commands, &Command::changes_state)) return true;
+    if (!settings_.clock_is_preset) state_.time_mark = context_.now.time;
+    return store_.commit(state_).has_value();
+}
+
+}  // namespace sts6

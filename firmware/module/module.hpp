@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The security module: its state and the dispatcher through which every command goes.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <span>
+
+#include "firmware/module/command.hpp"
+#include "firmware/module/self_test.hpp"
+#include "firmware/ports/clock.hpp"
+#include "firmware/ports/exchange.hpp"
+#include "firmware/ports/store.hpp"
+
+namespace sts6 {
+
+/// One thread calls start() and execute(); in_error_state() may be called from any thread. The object is
+/// large (4096 registers and a batch): not for a stack.
+class Module {
+  public:
+    static constexpr std::size_t kMaxBatch = 128;
+
+    /// The references must outlive the module.
+    Module(const ModuleSettings& settings, Hsm& hsm, Store& store, Clock& clock, Random& random);
+
+    /// Runs the self-test and reads the stored state. A failing self-test latches the error state and is no
+    /// error here: the module then answers GL!ER58 to everything. Errors: those of the store;
+    /// invalid_argument when a register is stored beyond the configured number.
+    [[nodiscard]] Result<void> start(std::span<const SelfTest> self_tests = kSelfTests);
+
+    /// Executes at most kMaxBatch commands in their order and fills in every answer. Returns when what they
+    /// changed is durable; when that fails the error state is latched and every answer is GL!ER58. Allocates
+    /// nothing.
+    void execute(std::span<Exchange* const> batch) noexcept;
+
+    /// Latched until the process ends.
+    [[nodiscard]] bool in_error_state() const noexcept {
+        return error_state_.load(std::memory_order_acquire);
+    }
+    [[nodiscard]] Phase phase() const noexcept { return state_.phase; }
+    [[nodiscard]] const ModuleState& state() const noexcept { return state_; }
+
+  private:
+    [[nodiscard]] Result<void> load_registers();
+    void check(Command& command) noexcept;
+    void derive_and_build(std::span<Command> commands) noexcept;
+    [[nodiscard]] bool commit_changes(std::span<const Command> commands) noexcept;
+    void update_time() noexcept;
+    void latch_error_state() noexcept { error_state_.store(true, std::memory_order_release); }
+
+    ModuleSettings settings_;
+    Store& store_;
+    Clock& clock_;
+    ModuleState state_;
+    RegisterTable registers_;
+    VerifyLimit verify_limit_;
+    ModuleContext context_;
+    std::atomic<bool> error_state_ = false;
+
+    std::array<Command, kMaxBatch> commands_{};
+    std::array<DerivationRequest, kMaxBatch> requests_{};
+    std::array<DerivationResult, kMaxBatch> results_{};
+};
+
+}  // namespace sts6

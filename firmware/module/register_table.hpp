@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "firmware/ports/hsm.hpp"
+#include "firmware/ports/store.hpp"
+
+namespace sts6 {
+
+/// A vending key register as the running module holds it.
+struct Register {
+    enum class Health : std::uint8_t {
+        unchecked,  ///< the key's check value is compared at first use
+        sound,
+        quarantined,  ///< key missing or not the one that was registered: status 01
+    };
+    RegisterRow row;
+    KeyHandle key{};
+    Health health = Health::unchecked;
+};
+
+/// Registers 1..4096, most of them empty.
+class RegisterTable {
+  public:
+    static constexpr std::size_t kMost = 4096;
+
+    /// Precondition: 1 <= row.number <= kMost.
+    Register& set(const RegisterRow& row) noexcept {
+        return places_[row.number - 1U].emplace(Register{row, {}, {}});
+    }
+
+    /// Null when the register is empty or out of range.
+    [[nodiscard]] Register* find(std::uint32_t number) noexcept {
+        if (number < 1 || number > kMost || !places_[number - 1]) return nullptr;
+        return &*places_[number - 1];
+    }
+
+  private:
+    std::array<std::optional<Register>, kMost> places_{};
+};
+
+}  // namespace sts6

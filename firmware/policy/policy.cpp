@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/policy/policy.hpp"
+
+namespace sts6::policy {
+
+namespace {
+
+// The token carrier type of a magnetic card.
+constexpr std::uint32_t kTctMagneticCard = 1;
+
+bool credit_allowed(const Rules& rules, KeyType ktc, std::uint32_t tct) noexcept {
+    switch (rules.credit_use[static_cast<std::size_t>(ktc)]) {
+        case CreditUse::always:
+            return true;
+        case CreditUse::magnetic_card_only:
+            return tct == kTctMagneticCard;
+        case CreditUse::never:
+            break;
+    }
+    return false;
+}
+
+bool in_window(BaseDate base_date, std::uint32_t tid, const Now& now) noexcept {
+    const CivilTime issued = base_time(base_date) + std::chrono::minutes{tid};
+    const auto distance = issued > now.time ? issued - now.time : now.time - issued;
+    return distance <= std::chrono::days{now.tid_window_days};
+}
+
+}  // namespace
+
+std::optional<Status> check_token(const Rules& rules, const Checks& checks, const KeyAttributes& key,
+                                  const TokenRequest& request, const Now& now) noexcept {
+    if (checks.key_type && !credit_allowed(rules, key.ktc, request.tct)) return Status::key_type_error;
+    if (checks.subclass_bitmap && ((key.sbm >> request.subclass) & 1U) == 0)
+        return Status::subclass_not_allowed;
+    if (checks.issue_until && now.time > key.issue_until) return Status::key_issue_expired;
+    if (checks.key_expiry && tid_expired(request.tid, key.ken)) return Status::key_expired;
+    if (checks.tid_window && now.tid_window_days != 0 && !in_window(key.base_date, request.tid, now)) {
+        return Status::tid_out_of_window;
+    }
+    return std::nullopt;
+}
+
+}  // namespace sts6::policy

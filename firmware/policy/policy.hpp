@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The key use policy: what a key's owner allows (key-management.md 3.5 to 3.7, order of sm-protocol.md 3).
+// Pure functions; the rules are an argument, so that a test can pass a mutated copy.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "firmware/util/vending_key.hpp"
+#include "sts6/civil_time.hpp"
+#include "sts6/status.hpp"
+
+namespace sts6::policy {
+
+/// Whether a key of some type may make credit tokens.
+enum class CreditUse : std::uint8_t { never, magnetic_card_only, always };
+
+/// Which checks a command is subject to.
+struct Checks {
+    bool key_type;         ///< 05
+    bool subclass_bitmap;  ///< 48
+    bool issue_until;      ///< 42
+    bool key_expiry;       ///< 41
+    bool tid_window;       ///< 44
+};
+
+struct Rules {
+    /// By KTC: no credit under a default key; a common key only on magnetic cards, TCT 1.
+    std::array<CreditUse, 4> credit_use;
+    Checks credit;
+    Checks management;
+    Checks verification;              ///< of a token with a TID
+    Checks verification_without_tid;  ///< of a key change token, and of a layout that is not known
+};
+
+inline constexpr Rules kRules = {
+    .credit_use = {CreditUse::never, CreditUse::never, CreditUse::always, CreditUse::magnetic_card_only},
+    .credit = {.key_type = true,
+               .subclass_bitmap = true,
+               .issue_until = true,
+               .key_expiry = true,
+               .tid_window = true},
+    .management = {.key_type = false,
+                   .subclass_bitmap = false,
+                   .issue_until = true,
+                   .key_expiry = true,
+                   .tid_window = true},
+    .verification = {.key_type = false,
+                     .subclass_bitmap = false,
+                     .issue_until = true,
+                     .key_expiry = true,
+                     .tid_window = false},
+    .verification_without_tid = {.key_type = false,
+                                 .subclass_bitmap = false,
+                                 .issue_until = true,
+                                 .key_expiry = false,
+                                 .tid_window = false},
+};
+
+/// The module's clock as the policy sees it.
+struct Now {
+    CivilTime time;                     ///< module time
+    std::uint32_t tid_window_days = 0;  ///< 0 = off
+};
+
+/// A token to be made or one that was read.
+struct TokenRequest {
+    std::uint32_t subclass = 0;
+    std::uint32_t tct = 0;  ///< token carrier type
+    std::uint32_t tid = 0;  ///< 24 bits
+};
+
+/// A TID beyond the key's expiry number. CONVENTION: expired when (TID >> 16) > KEN; 255 never (tokens.md 8).
+constexpr bool tid_expired(std::uint32_t tid, std::uint8_t ken) noexcept {
+    return ken != 255 && (tid >> 16U) > ken;
+}
+
+/// The first rule that the token breaks in the order 05, 48, 42, 41, 44, or none.
+std::optional<Status> check_token(const Rules& rules, const Checks& checks, const KeyAttributes& key,
+                                  const TokenRequest& request, const Now& now) noexcept;
+
+}  // namespace sts6::policy

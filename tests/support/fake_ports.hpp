@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The firmware's ports without a system behind them, for unit tests of the module.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "firmware/ports/clock.hpp"
+#include "firmware/ports/hsm.hpp"
+#include "firmware/ports/random.hpp"
+#include "firmware/ports/store.hpp"
+
+namespace sts6::test {
+
+/// Derives with OpenSSL from 20-octet keys (DKGA04 only); can be told to fail. Allocates nothing while it
+/// derives.
+class FakeHsm final : public Hsm {
+  public:
+    void add_key(const KeyId& id, const std::array<std::uint8_t, 20>& key) { keys_.push_back({id, key}); }
+
+    Result<KeyHandle> find_key(const KeyId& id, Dkga) override {
+        for (std::size_t i = 0; i < keys_.size(); ++i) {
+            if (keys_[i].id == id) return static_cast<KeyHandle>(i);
+        }
+        return Unexpected{Errc::key_missing};
+    }
+    Result<Kcv> check_value(KeyHandle key) override {
+        ++check_values;
+        if (check_value_error) return Unexpected{*check_value_error};
+        const std::array<std::uint8_t, 8> zeros{};
+        const auto mac = hmac(key, zeros);
+        return Kcv{mac[0], mac[1], mac[2]};
+    }
+    void decoder_keys(std::span<const DerivationRequest> requests,
+                      std::span<DerivationResult> results) override {
+        ++derivation_calls;
+        for (std::size_t i = 0; i < requests.size(); ++i) {
+            results[i].error = fail_every != 0 && ++derivations % fail_every == 0
+                                   ? std::optional(Errc::hsm_failed)
+                                   : std::nullopt;
+            if (results[i].error) continue;
+            const auto mac = hmac(requests[i].key, requests[i].data);
+            std::copy_n(mac.begin(), 16, results[i].key.octets().begin());
+        }
+    }
+
+    std::optional<Errc> check_value_error;
+    std::size_t fail_every = 0;  ///< 1 = each derivation fails
+    std::size_t derivations = 0;
+    std::size_t derivation_calls = 0;
+    std::size_t check_values = 0;
+
+  private:
+    struct Key {
+        KeyId id;
+        std::array<std::uint8_t, 20> octets;
+    };
+
+    [[nodiscard]] std::array<std::uint8_t, 32> hmac(KeyHandle key, std::span<const std::uint8_t> data) const {
+        std::array<std::uint8_t, 32> mac{};
+        unsigned size = 0;
+        const auto& octets = keys_.at(static_cast<std::size_t>(key)).octets;
+        HMAC(EVP_sha256(), octets.data(), static_cast<int>(octets.size()), data.data(), data.size(),
+             mac.data(), &size);
+        return mac;
+    }
+
+    std::vector<Key> keys_;
+};
+
+class FakeStore final : public Store {
+  public:
+    Result<ModuleState> load_state() override { return state; }
+    Result<std::optional<RegisterRow>> load_next_register(std::uint16_t after) override {
+        const auto next = registers.upper_bound(after);
+        if (next == registers.end()) return std::optional<RegisterRow>{};
+        return std::optional(next->second);
+    }
+    Result<void> commit(const ModuleState& changed) override {
+        ++commits;
+        if (commit_error) return Unexpected{*commit_error};
+        state = changed;
+        return {};
+    }
+
+    ModuleState state;
+    std::map<std::uint16_t, RegisterRow> registers;
+    std::optional<Errc> commit_error;
+    std::size_t commits = 0;
+};
+
+class FakeClock final : public Clock {
+  public:
+    CivilTime now() noexcept override { return time; }
+    CivilTime time = civil_time(2014, 3, 1, 13, 0, 0);
+};
+
+class FakeRandom final : public Random {
+  public:
+    Result<std::uint8_t> token_nibble() override {
+        if (fails) return Unexpected{Errc::hsm_failed};
+        return std::uint8_t{5};
+    }
+    bool fails = false;
+};
+
+}  // namespace sts6::test

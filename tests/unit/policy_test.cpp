@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// The key use policy cell by cell.
+#include "firmware/policy/policy.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace sts6::policy {
+namespace {
+
+KeyAttributes key_with(KeyType ktc) {
+    KeyAttributes key;
+    key.ktc = ktc;
+    key.base_date = BaseDate::y2014;
+    key.issue_until = civil_time(2015, 1, 1);
+    return key;
+}
+
+const Now kNow{civil_time(2014, 3, 1, 13, 0), 7};
+const TokenRequest kRequest{.subclass = 0, .tct = 2, .tid = 0x014EEC};
+
+std::optional<Status> credit(const KeyAttributes& key, const TokenRequest& request = kRequest,
+                             const Now& now = kNow) {
+    return check_token(kRules, kRules.credit, key, request, now);
+}
+
+}  // namespace
+
+TEST_CASE("credit tokens by key type and token carrier") {
+    const std::optional<Status> refused = Status::key_type_error;
+    for (std::uint32_t tct = 0; tct <= 99; ++tct) {
+        const TokenRequest request{.subclass = 0, .tct = tct, .tid = 0x014EEC};
+        CHECK(credit(key_with(KeyType::ditk), request) == refused);
+        CHECK(credit(key_with(KeyType::ddtk), request) == refused);
+        CHECK_FALSE(credit(key_with(KeyType::dutk), request));
+        CHECK(credit(key_with(KeyType::dctk), request) == (tct == 1 ? std::nullopt : refused));
+    }
+}
+
+TEST_CASE("each bit of the SubClass bitmap allows its SubClass and no other") {
+    for (unsigned bit = 0; bit < 16; ++bit) {
+        auto key = key_with(KeyType::dutk);
+        key.sbm = static_cast<std::uint16_t>(1U << bit);
+        for (std::uint32_t subclass = 0; subclass < 8; ++subclass) {
+            const auto result = credit(key, {.subclass = subclass, .tct = 2, .tid = 0x014EEC});
+            CHECK(result == (subclass == bit ? std::nullopt : std::optional(Status::subclass_not_allowed)));
+        }
+    }
+}
+
+TEST_CASE("the key expiry number at its borders") {
+    CHECK_FALSE(tid_expired(0xFFFFFF, 255));
+    CHECK_FALSE(tid_expired(0x00FFFF, 0));
+    CHECK(tid_expired(0x010000, 0));
+    CHECK_FALSE(tid_expired(0xFEFFFF, 254));
+    CHECK(tid_expired(0xFF0000, 254));
+}
+
+TEST_CASE("the issue date a second before and after") {
+    const auto key = key_with(KeyType::dutk);
+    const TokenRequest request{.subclass = 0, .tct = 2, .tid = 0x014EEC};
+    for (const int offset : {-1, 0}) {
+        CHECK_FALSE(credit(key, request, {key.issue_until + std::chrono::seconds{offset}, 0}));
+    }
+    CHECK(credit(key, request, {key.issue_until + std::chrono::seconds{1}, 0}) == Status::key_issue_expired);
+}
+
+TEST_CASE("the TID window at both ends, and off") {
+    const auto key = key_with(KeyType::dutk);
+    const auto at = [&key](std::chrono::seconds offset, std::uint32_t days) {
+        return credit(key, kRequest, {civil_time(2014, 3, 1, 13, 0) + offset, days});
+    };
+    using std::chrono::days;
+    using std::chrono::seconds;
+    CHECK_FALSE(at(days{7}, 7));
+    CHECK_FALSE(at(-days{7}, 7));
+    CHECK(at(days{7} + seconds{1}, 7) == Status::tid_out_of_window);
+    CHECK(at(-days{7} - seconds{1}, 7) == Status::tid_out_of_window);
+    CHECK_FALSE(at(days{300}, 0));
+    CHECK_FALSE(at(days{1}, 1));
+}
+
+TEST_CASE("every cell of the rule table decides something") {
+    struct Probe {
+        KeyAttributes key;
+        Status expected;
+    };
+    auto wrong_type = key_with(KeyType::ddtk);
+    auto wrong_subclass = key_with(KeyType::dutk);
+    wrong_subclass.sbm = 0xFFFE;
+    auto past_issue = key_with(KeyType::dutk);
+    past_issue.issue_until = civil_time(2014, 1, 1);
+    auto expired = key_with(KeyType::dutk);
+    expired.ken = 0;
+    auto other_time = key_with(KeyType::dutk);
+    other_time.base_date = BaseDate::y1993;
+
+    const std::pair<bool Checks::*, Probe> cells[] = {
+        {&Checks::key_type, {wrong_type, Status::key_type_error}},
+        {&Checks::subclass_bitmap, {wrong_subclass, Status::subclass_not_allowed}},
+        {&Checks::issue_until, {past_issue, Status::key_issue_expired}},
+        {&Checks::key_expiry, {expired, Status::key_expired}},
+        {&Checks::tid_window, {other_time, Status::tid_out_of_window}},
+    };
+    // Which cells are in force, in the order of `cells` (sm-protocol.md 3).
+    const std::pair<Checks Rules::*, std::array<bool, 5>> rows[] = {
+        {&Rules::credit, {true, true, true, true, true}},
+        {&Rules::management, {false, false, true, true, true}},
+        {&Rules::verification, {false, false, true, true, false}},
+        {&Rules::verification_without_tid, {false, false, true, false, false}},
+    };
+    for (const auto& [row, in_force] : rows) {
+        for (std::size_t i = 0; i < in_force.size(); ++i) {
+            const auto& [cell, probe] = cells[i];
+            Checks checks = kRules.*row;
+            const std::optional<Status> refusal = probe.expected;
+            CHECK(check_token(kRules, checks, probe.key, kRequest, kNow) ==
+                  (in_force[i] ? refusal : std::nullopt));
+            checks.*cell = !in_force[i];
+            CHECK(check_token(kRules, checks, probe.key, kRequest, kNow) ==
+                  (in_force[i] ? std::nullopt : refusal));
+        }
+    }
+}
+
+}  // namespace sts6::policy
