@@ -12,7 +12,7 @@ namespace {
 // octet.
 constexpr std::size_t kMostCards = 235;
 
-/// Attribute cards joined by ';', none trailing, ascending tags (sm-protocol.md 3). Hexadecimal follows the
+/// Attribute cards joined by ';', none trailing, ascending tags (docs/protocol.md). Hexadecimal follows the
 /// key load file: upper case, CLM lower case.
 class CardText {
   public:

@@ -26,6 +26,8 @@ void echo(std::string_view body, Answer& answer) noexcept {
     const std::string_view counted = body.substr(kTimeoutDigits);
     const auto length = read_digits(counted.substr(0, kLengthDigits));
     if (!read_digits(body.substr(0, kTimeoutDigits)) || length != counted.size() - kLengthDigits) return;
+    // An answer never holds anything but printable characters.
+    if (!std::ranges::all_of(counted, [](char c) { return c >= ' ' && c <= '~'; })) return;
     answer.set_status(Status::successful);
     std::ranges::copy(counted, answer.body_buffer().begin());
     answer.set_body_size(counted.size());

@@ -19,7 +19,7 @@ std::optional<Ea> ea_of(std::uint32_t number, Dkga dkg) noexcept {
 
 Result<MeterKey, Status> find_meter_key(ModuleContext& context, const Fields& fields) noexcept {
     const auto pan = sts::Pan::parse(fields.text(kPanField));
-    if (!pan) return Unexpected{Status::invalid_pan};
+    if (!pan) return Unexpected{Status::invalid_pan_error};
     const auto found = context.usable_register(fields.number(kRegisterField));
     if (!found) return Unexpected{found.error()};
     return MeterKey{*found, *pan};

@@ -17,11 +17,11 @@ struct MeterKey {
     sts::Pan pan;
 };
 
-/// Reads PAN (76) and register (22, 01) from fields 0 and 1, in the order of sm-protocol.md 3.
+/// Reads PAN (76) and register (22, 01) from fields 0 and 1, in the order of docs/protocol.md.
 Result<MeterKey, Status> find_meter_key(ModuleContext& context, const Fields& fields) noexcept;
 
 /// The derivation of the meter's decoder key. 40 when TI is above 99 or EA does not go with the key
-/// (tokens.md 3.5).
+/// (docs/tokens.md 3.5).
 Result<DerivationRequest, Status> derivation_for(const MeterKey& meter, std::uint32_t ti,
                                                  std::uint32_t ea) noexcept;
 

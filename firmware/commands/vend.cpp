@@ -45,7 +45,7 @@ struct TokenKind {
 constexpr TokenKind kCredit{sts::kClassCredit, is_credit_subclass, policy::kRules.credit};
 constexpr TokenKind kManagement{sts::kClassManagement, is_management_subclass, policy::kRules.management};
 
-/// The order of the checks is that of sm-protocol.md 3.
+/// The order of the checks is that of docs/protocol.md.
 std::optional<Status> prepare(ModuleContext& context, Command& command, const TokenKind& kind) noexcept {
     const Fields& fields = command.fields;
     const auto meter = find_meter_key(context, fields);

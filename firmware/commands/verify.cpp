@@ -20,7 +20,7 @@ std::uint32_t result_code(Status result) noexcept {
     return (value >> 4U) * 10 + (value & 0xFU);
 }
 
-/// 80 before 42 before 41 (sm-protocol.md 3).
+/// 80 before 42 before 41 (docs/protocol.md).
 Status judge(const ModuleContext& context, const KeyAttributes& key, const sts::TokenFields& token) noexcept {
     if (token.token_class == sts::kClassMeterTest) return Status::successful;
     if (token.token_class == sts::kClassCredit && key.ktc == KeyType::ddtk) return Status::ddtk_credit_error;

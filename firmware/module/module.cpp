@@ -9,7 +9,7 @@ namespace sts6 {
 
 namespace {
 
-// A host clock further behind the time mark than this was set back (key-management.md 3.7).
+// A host clock further behind the time mark than this was set back (docs/key-management.md).
 constexpr std::chrono::seconds kClockTolerance{60};
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The known answers are those of tokens.md, RFC 2994 and the worked example of IEC 62055-41.
+// The known answers are those of docs/tokens.md, RFC 2994 and the worked example of IEC 62055-41.
 #include "firmware/module/self_test.hpp"
 
 #include <algorithm>

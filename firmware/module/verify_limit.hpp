@@ -8,7 +8,7 @@
 namespace sts6 {
 
 /// Limits failed verifications of the whole module, since one random guess in 65,536 passes a token's CRC
-/// (sm-protocol.md 3): a burst of 50, then one a second.
+/// (docs/protocol.md): a burst of 50, then one a second.
 class VerifyLimit {
   public:
     static constexpr std::int64_t kBurst = 50;

@@ -33,8 +33,8 @@ std::optional<Status> check_token(const Rules& rules, const Checks& checks, cons
     if (checks.key_type && !credit_allowed(rules, key.ktc, request.tct)) return Status::key_type_error;
     if (checks.subclass_bitmap && ((key.sbm >> request.subclass) & 1U) == 0)
         return Status::subclass_not_allowed;
-    if (checks.issue_until && now.time > key.issue_until) return Status::key_issue_expired;
-    if (checks.key_expiry && tid_expired(request.tid, key.ken)) return Status::key_expired;
+    if (checks.issue_until && now.time > key.issue_until) return Status::key_issue_expired_error;
+    if (checks.key_expiry && tid_expired(request.tid, key.ken)) return Status::key_expired_error;
     if (checks.tid_window && now.tid_window_days != 0 && !in_window(key.base_date, request.tid, now)) {
         return Status::tid_out_of_window;
     }

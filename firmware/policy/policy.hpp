@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The key use policy: what a key's owner allows (key-management.md 3.5 to 3.7, order of sm-protocol.md 3).
+// The key use policy: what a key's owner allows (docs/key-management.md, order of docs/protocol.md).
 // Pure functions; the rules are an argument, so that a test can pass a mutated copy.
 #pragma once
 
@@ -71,7 +71,8 @@ struct TokenRequest {
     std::uint32_t tid = 0;  ///< 24 bits
 };
 
-/// A TID beyond the key's expiry number. CONVENTION: expired when (TID >> 16) > KEN; 255 never (tokens.md 8).
+/// A TID beyond the key's expiry number. CONVENTION: expired when (TID >> 16) > KEN; 255 never
+/// (docs/tokens.md 8).
 constexpr bool tid_expired(std::uint32_t tid, std::uint8_t ken) noexcept {
     return ken != 255 && (tid >> 16U) > ken;
 }

@@ -19,7 +19,7 @@ using KeyId = std::array<std::uint8_t, 16>;
 /// A key that the HSM has found; stays valid until the process ends, also when the HSM had to find it again.
 enum class KeyHandle : std::uint32_t {};
 
-/// One decoder key to derive (tokens.md 3).
+/// One decoder key to derive (docs/tokens.md 3).
 struct DerivationRequest {
     KeyHandle key{};
     Dkga dkga = Dkga::dkga04;

@@ -21,8 +21,12 @@ struct RegisterRow {
     KeyAttributes attributes;
 };
 
+/// What a module was set up as; it never changes afterwards. Lab: fixed RND, no TID window, test keys.
+enum class Profile : std::uint8_t { production = 1, demo = 2, lab = 3 };
+
 /// The module's own row: what every commit writes.
 struct ModuleState {
+    Profile profile = Profile::production;
     Phase phase = Phase::manufacturing;
     FixedText<40> module_id;
     FixedText<40> hardware_id;

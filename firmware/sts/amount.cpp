@@ -83,16 +83,17 @@ Currency decode_currency(std::uint32_t field) noexcept {
 }
 
 std::optional<Currency> parse_decimal(std::string_view text, unsigned decimals) noexcept {
-    constexpr Magnitude kMost = ~Magnitude{0} / 10 - 1;
     Currency value{.negative = text.starts_with('-')};
     if (value.negative) text.remove_prefix(1);
     const std::size_t point = text.find('.');
     const std::string_view whole = text.substr(0, point);
     const std::string_view part = point == std::string_view::npos ? "" : text.substr(point + 1);
     if (whole.empty() || (point != std::string_view::npos && part.empty())) return std::nullopt;
-    const auto append = [&value](char digit) {
-        if (digit < '0' || digit > '9' || value.magnitude > kMost) return false;
-        value.magnitude = value.magnitude * 10 + static_cast<unsigned>(digit - '0');
+    const auto append = [&value](char c) {
+        if (c < '0' || c > '9') return false;
+        const auto digit = static_cast<unsigned>(c - '0');
+        if (value.magnitude > (~Magnitude{0} - digit) / 10) return false;
+        value.magnitude = value.magnitude * 10 + digit;
         return true;
     };
     for (const char digit : whole) {
@@ -102,6 +103,7 @@ std::optional<Currency> parse_decimal(std::string_view text, unsigned decimals) 
         const char digit = i < part.size() ? part[i] : '0';
         if (i < decimals ? !append(digit) : digit != '0') return std::nullopt;
     }
+    value.negative = value.negative && value.magnitude != 0;  // as decode_currency() gives it
     return value;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Amounts of class 0 tokens and power limits (tokens.md 9): exact integers in both directions.
+// Amounts of class 0 tokens and power limits (docs/tokens.md 9): exact integers in both directions.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ Currency decode_currency(std::uint32_t field) noexcept;
 
 /// Reads "-12.345" as an integer of 10^-decimals: digits, optionally one point with digits on both sides, and
 /// an optional minus. None for anything else, for a value finer than 10^-decimals and for one that does not
-/// fit. Rounding of a finer value is left to whoever asks for the amount (tokens.md 9.1).
+/// fit. Rounding of a finer value is left to whoever asks for the amount (docs/tokens.md 9.1).
 std::optional<Currency> parse_decimal(std::string_view text, unsigned decimals) noexcept;
 
 }  // namespace sts6::sts

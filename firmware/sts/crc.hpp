@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The 16-bit checksum inside a token (tokens.md 7): CRC-16/MODBUS with its two octets swapped.
+// The 16-bit checksum inside a token (docs/tokens.md 7): CRC-16/MODBUS with its two octets swapped.
 #pragma once
 
 #include <cstdint>

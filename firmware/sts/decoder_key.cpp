@@ -86,7 +86,7 @@ void dkga04_data(const DecoderKeyParameters& parameters,
     put_number<1>(out, static_cast<std::uint32_t>(parameters.kt));
     put_number<1>(out, parameters.krn);
     put_item(out, key_pan(parameters).text());
-    out.put_be(decoder_key_octets(parameters.ea) * 8U, 4);
+    out.put_be(std::uint64_t{decoder_key_octets(parameters.ea)} * 8, 4);
 }
 
 }  // namespace sts6::sts

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data that a vending key turns into a meter's decoder key (tokens.md 3). The operation with the key is
-// the HSM's.
+// The data that a vending key turns into a meter's decoder key (docs/tokens.md 3). The operation with the key
+// is the HSM's.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// EA11: one block of MISTY1 (RFC 2994), 8 rounds, no mode and no padding (tokens.md 5).
+// EA11: one block of MISTY1 (RFC 2994), 8 rounds, no mode and no padding (docs/tokens.md 5).
 #pragma once
 
 #include <cstddef>

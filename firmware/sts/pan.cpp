@@ -43,7 +43,6 @@ std::optional<Pan> Pan::parse(std::string_view text) noexcept {
     if (!text.starts_with(kLongIin) && !text.starts_with(kShortIin)) return std::nullopt;
     Pan pan;
     std::ranges::copy(text, pan.digits_.begin());
-    if (!is_drn(pan.drn())) return std::nullopt;
     return pan;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Meter numbers: PAN and DRN with their Luhn check digits (tokens.md 2, IEC 62055-41).
+// Meter numbers: PAN and DRN with their Luhn check digits (docs/tokens.md 2, IEC 62055-41).
 #pragma once
 
 #include <array>
@@ -23,10 +23,12 @@ class Pan {
 
     Pan() = default;
 
-    /// None unless `text` is 18 digits in one of the two forms with both check digits right.
+    /// None unless `text` is 18 digits in one of the two forms and the last one is the Luhn digit of the
+    /// others. The DRN's own check digit is for the point of sale to look at, with is_drn(), where a person
+    /// enters a DRN (CTSA17): a module takes any DRN of a right PAN.
     static std::optional<Pan> parse(std::string_view text) noexcept;
 
-    /// What a person reads on the meter: the 18 digits, or a DRN of 11 or 13 digits.
+    /// What a person reads on the meter: the 18 digits, or a DRN of 11 or 13 digits with its check digit.
     static std::optional<Pan> of_meter_number(std::string_view text) noexcept;
 
     [[nodiscard]] std::string_view text() const noexcept { return {digits_.data(), kDigits}; }
@@ -36,7 +38,7 @@ class Pan {
     [[nodiscard]] std::string_view drn() const noexcept;
 
     /// The PAN that stands for every meter of a common key: DRN digits 0, the check digit made anew.
-    /// UNVERIFIED, CONVENTION (tokens.md 3.3): no published vector has a common key.
+    /// UNVERIFIED, CONVENTION (docs/tokens.md 3.3): no published vector has a common key.
     [[nodiscard]] Pan of_common_key() const noexcept;
 
     friend bool operator==(const Pan&, const Pan&) = default;

@@ -143,7 +143,7 @@ STS6_TARGET_SSSE3 std::uint64_t decrypt_ssse3(const StaTables::Direction& direct
     return gather_nibbles(state);
 }
 
-const bool kHasSsse3 = [] {
+const bool has_ssse3 = [] {
     __builtin_cpu_init();
     return __builtin_cpu_supports("ssse3") != 0;
 }();
@@ -175,7 +175,7 @@ std::uint64_t sta_decrypt_portable(const StaTables& tables, std::span<const std:
 std::uint64_t sta_encrypt(const StaTables& tables, std::span<const std::uint8_t, kStaKeyOctets> key,
                           std::uint64_t block) noexcept {
 #if defined(STS6_STA_SSSE3)
-    if (kHasSsse3) return encrypt_ssse3(tables.encryption(), initial_key(key), block);
+    if (has_ssse3) return encrypt_ssse3(tables.encryption(), initial_key(key), block);
 #endif
     return sta_encrypt_portable(tables, key, block);
 }
@@ -183,7 +183,7 @@ std::uint64_t sta_encrypt(const StaTables& tables, std::span<const std::uint8_t,
 std::uint64_t sta_decrypt(const StaTables& tables, std::span<const std::uint8_t, kStaKeyOctets> key,
                           std::uint64_t block) noexcept {
 #if defined(STS6_STA_SSSE3)
-    if (kHasSsse3) return decrypt_ssse3(tables.decryption(), std::rotl(initial_key(key), kRounds - 1), block);
+    if (has_ssse3) return decrypt_ssse3(tables.decryption(), std::rotl(initial_key(key), kRounds - 1), block);
 #endif
     return sta_decrypt_portable(tables, key, block);
 }

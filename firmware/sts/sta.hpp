@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// EA07: STA, one 64-bit block under a 64-bit key, 16 rounds (tokens.md 4). Time and memory accesses depend on
-// neither key nor block.
+// EA07: STA, one 64-bit block under a 64-bit key, 16 rounds (docs/tokens.md 4). Time and memory accesses
+// depend on neither key nor block.
 #pragma once
 
 #include <cstddef>

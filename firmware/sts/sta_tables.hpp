@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables of EA07 (tokens.md 4.1): public indices, arranged for a cipher that never looks a secret up.
+// The tables of EA07 (docs/tokens.md 4.1): public indices, arranged for a cipher that never looks a secret
+// up.
 #pragma once
 
 #include <array>
@@ -8,6 +9,29 @@
 #include <optional>
 
 namespace sts6::sts {
+
+namespace detail {
+
+// Outside the class, so that the constant below can use them: clang 14 has not yet seen a member template
+// there.
+template <std::size_t N>
+constexpr bool is_permutation(const std::array<std::uint8_t, N>& table) noexcept {
+    std::array<bool, N> seen{};
+    for (const std::uint8_t value : table) {
+        if (value >= N || seen[value]) return false;
+        seen[value] = true;
+    }
+    return true;
+}
+
+template <std::size_t N>
+constexpr std::array<std::uint8_t, N> inverse(const std::array<std::uint8_t, N>& table) noexcept {
+    std::array<std::uint8_t, N> result{};
+    for (std::size_t i = 0; i < N; ++i) result[table[i]] = static_cast<std::uint8_t>(i);
+    return result;
+}
+
+}  // namespace detail
 
 /// A validated set of substitution and permutation tables.
 class StaTables {
@@ -29,13 +53,15 @@ class StaTables {
     /// None unless both substitutions are permutations of 0..15 and `p` is one of 0..63.
     static constexpr std::optional<StaTables> make(const Substitution& s1, const Substitution& s2,
                                                    const Permutation& p) noexcept {
-        if (!is_permutation(s1) || !is_permutation(s2) || !is_permutation(p)) return std::nullopt;
+        if (!detail::is_permutation(s1) || !detail::is_permutation(s2) || !detail::is_permutation(p)) {
+            return std::nullopt;
+        }
         StaTables tables;
         tables.encrypt_.when_clear = s1;
         tables.encrypt_.when_set = s2;
-        tables.decrypt_.when_clear = inverse(s1);
-        tables.decrypt_.when_set = inverse(s2);
-        gather(inverse(p), tables.encrypt_);
+        tables.decrypt_.when_clear = detail::inverse(s1);
+        tables.decrypt_.when_set = detail::inverse(s2);
+        gather(detail::inverse(p), tables.encrypt_);
         gather(p, tables.decrypt_);
         return tables;
     }
@@ -46,21 +72,6 @@ class StaTables {
   private:
     constexpr StaTables() = default;
 
-    template <std::size_t N>
-    static constexpr bool is_permutation(const std::array<std::uint8_t, N>& table) noexcept {
-        std::array<bool, N> seen{};
-        for (const std::uint8_t value : table) {
-            if (value >= N || seen[value]) return false;
-            seen[value] = true;
-        }
-        return true;
-    }
-    template <std::size_t N>
-    static constexpr std::array<std::uint8_t, N> inverse(const std::array<std::uint8_t, N>& table) noexcept {
-        std::array<std::uint8_t, N> result{};
-        for (std::size_t i = 0; i < N; ++i) result[table[i]] = static_cast<std::uint8_t>(i);
-        return result;
-    }
     /// `source[b]` is the input bit that output bit b comes from.
     static constexpr void gather(const Permutation& source, Direction& direction) noexcept {
         for (std::size_t bit = 0; bit < kBits; ++bit) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Token identifiers: minutes since the vending key's base date (tokens.md 8).
+// Token identifiers: minutes since the vending key's base date (docs/tokens.md 8).
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ constexpr bool is_reserved_tid(std::uint32_t tid) noexcept {
 }
 
 /// The TID of an ordinary token issued at a time; seconds are dropped, and 00:01 becomes 00:02. The time is
-/// local civil time (tokens.md 14). None before the base date and beyond the range of 24 bits.
+/// local civil time (docs/tokens.md 14). None before the base date and beyond the range of 24 bits.
 constexpr std::optional<std::uint32_t> tid_of(CivilTime issued, BaseDate base_date) noexcept {
     const auto minutes = std::chrono::floor<std::chrono::minutes>(issued - base_time(base_date)).count();
     if (minutes < 0 || minutes > kMostTid) return std::nullopt;
@@ -30,9 +30,8 @@ constexpr std::optional<std::uint32_t> tid_of(CivilTime issued, BaseDate base_da
 /// The TID of one more token for the same meter in the same minute. CONVENTION: the reserved minute is
 /// skipped while counting on. None beyond the range.
 constexpr std::optional<std::uint32_t> next_tid(std::uint32_t tid) noexcept {
-    const std::uint32_t next = is_reserved_tid(tid + 1) ? tid + 2 : tid + 1;
-    if (next > kMostTid) return std::nullopt;
-    return next;
+    if (tid >= kMostTid) return std::nullopt;
+    return is_reserved_tid(tid + 1) ? tid + 2 : tid + 1;  // the last minute of the range is not reserved
 }
 
 constexpr CivilTime time_of_tid(std::uint32_t tid, BaseDate base_date) noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a clear block to the token that is printed, and back (tokens.md 1 and 12).
+// From a clear block to the token that is printed, and back (docs/tokens.md 1 and 12).
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a token says, before encryption and after: the 64-bit block of each class and the 66-bit number with
-// its 20 digits (tokens.md 1, 6, 10).
+// its 20 digits (docs/tokens.md 1, 6, 10).
 #pragma once
 
 #include <array>

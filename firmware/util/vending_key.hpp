@@ -11,7 +11,7 @@
 
 namespace sts6 {
 
-/// Origin of token identifiers (tokens.md 8); belongs to the vending key.
+/// Origin of token identifiers (docs/tokens.md 8); belongs to the vending key.
 enum class BaseDate : std::uint8_t { y1993, y2014, y2035 };
 
 constexpr int base_year(BaseDate base_date) noexcept {
@@ -54,10 +54,10 @@ constexpr std::uint8_t vending_key_octets(Dkga dkga) noexcept {
     return dkga == Dkga::dkga02 ? 8 : 20;
 }
 
-/// Key check value, three octets (key-management.md 2 and 3.5).
+/// Key check value, three octets (docs/key-management.md).
 using Kcv = std::array<std::uint8_t, 3>;
 
-/// What the key owner says of a vending key (key-management.md 3.5).
+/// What the key owner says of a vending key (docs/key-management.md).
 struct KeyAttributes {
     std::uint32_t sgc = 0;  ///< supply group code, 0..999999
     std::uint8_t krn = 1;   ///< key revision number, 1..9

@@ -11,7 +11,8 @@
 
 namespace sts6 {
 
-/// A point in time in whole seconds. UTC on the wire; a token's issue time is local civil time (tokens.md 8).
+/// A point in time in whole seconds. UTC on the wire; a token's issue time is local civil time
+/// (docs/tokens.md 8).
 using CivilTime = std::chrono::sys_seconds;
 
 constexpr CivilTime civil_time(int year, unsigned month, unsigned day, int hour = 0, int minute = 0,

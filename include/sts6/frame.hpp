@@ -16,8 +16,9 @@
 
 namespace sts6 {
 
-/// CRC-16/ARC: reflected 0x8005, initial value 0, no final xor. "123456789" gives BB3D.
-constexpr std::uint16_t crc16_arc(std::string_view text) noexcept {
+/// CRC-16/ARC: reflected 0x8005, initial value 0, no final xor. "123456789" gives BB3D. `before` is the CRC
+/// of the text that precedes.
+constexpr std::uint16_t crc16_arc(std::string_view text, std::uint16_t before = 0) noexcept {
     constexpr auto kTable = [] {
         std::array<std::uint16_t, 256> table{};
         for (unsigned i = 0; i < table.size(); ++i) {
@@ -27,7 +28,7 @@ constexpr std::uint16_t crc16_arc(std::string_view text) noexcept {
         }
         return table;
     }();
-    unsigned crc = 0;
+    unsigned crc = before;
     for (const char c : text) crc = (crc >> 8U) ^ kTable[(crc ^ static_cast<unsigned char>(c)) & 0xFFU];
     return static_cast<std::uint16_t>(crc);
 }
@@ -45,13 +46,17 @@ inline constexpr std::size_t kEnvelopeHeader = 8;      ///< length and magic
 inline constexpr std::size_t kEnvelopeLongest = 4110;  ///< the largest length field
 inline constexpr std::size_t kEnvelopeShortest = 7;
 
-/// A line with its CRC checked: header and body without CRC and CR, or none.
+/// A line with its CRC checked and a printable header: header and body without CRC and CR, or none.
 constexpr std::optional<std::string_view> check(std::string_view line) noexcept {
     if (line.size() < kShortest || line.size() > kLongest) return std::nullopt;
     const std::string_view message = line.substr(0, line.size() - kCrcLength);
     std::array<std::uint8_t, 2> crc{};
     if (!read_hex(line.substr(message.size()), crc)) return std::nullopt;
     if (crc16_arc(message) != ((crc[0] << 8U) | crc[1])) return std::nullopt;
+    // The CRC does not see zeros before the message.
+    for (const char c : message.substr(0, kHeaderLength)) {
+        if (c < ' ' || c > '~') return std::nullopt;
+    }
     return message;
 }
 
@@ -60,21 +65,28 @@ constexpr std::size_t overhead(bool enveloped) noexcept {
     return kCrcLength + 1 + (enveloped ? kEnvelopeHeader : 0);
 }
 
-/// Writes a message with its CRC and CR, enveloped or raw, into `out`, which must hold message.size() +
-/// overhead(enveloped). Returns the octets written.
-constexpr std::size_t encode(std::string_view message, bool enveloped, std::span<char> out) noexcept {
+/// Writes the message `head` + `body` with its CRC and CR, enveloped or raw, into `out`, which must hold both
+/// and overhead(enveloped) more. Returns the octets written.
+constexpr std::size_t encode(std::string_view head, std::string_view body, bool enveloped,
+                             std::span<char> out) noexcept {
     std::size_t size = 0;
+    const auto put = [&](unsigned octet) { out[size++] = static_cast<char>(octet & 0xFFU); };
     if (enveloped) {
-        const std::size_t length = kEnvelopeMagic.size() + message.size() + kCrcLength + 1;
-        out[size++] = static_cast<char>(length >> 8U);
-        out[size++] = static_cast<char>(length & 0xFFU);
-        for (const std::uint8_t octet : kEnvelopeMagic) out[size++] = static_cast<char>(octet);
+        const std::size_t length = kEnvelopeMagic.size() + head.size() + body.size() + kCrcLength + 1;
+        put(static_cast<unsigned>(length >> 8U));
+        put(static_cast<unsigned>(length));
+        for (const std::uint8_t octet : kEnvelopeMagic) put(octet);
     }
-    for (const char c : message) out[size++] = c;
-    const std::uint16_t crc = crc16_arc(message);
-    for (int shift = 12; shift >= 0; shift -= 4) out[size++] = hex_digit(static_cast<unsigned>(crc >> shift));
+    for (const char c : head) out[size++] = c;
+    for (const char c : body) out[size++] = c;
+    const unsigned crc = crc16_arc(body, crc16_arc(head));
+    for (int shift = 12; shift >= 0; shift -= 4) out[size++] = hex_digit(crc >> static_cast<unsigned>(shift));
     out[size++] = kEnd;
     return size;
+}
+
+constexpr std::size_t encode(std::string_view message, bool enveloped, std::span<char> out) noexcept {
+    return encode(message, {}, enveloped, out);
 }
 
 }  // namespace frame
@@ -117,7 +129,6 @@ class LineDecoder {
     void reset() noexcept {
         size_ = 0;
         too_long_ = false;
-        after_cr_ = false;
     }
 
   private:
@@ -151,7 +162,7 @@ class LineDecoder {
 };
 
 /// Cuts enveloped messages out of a stream in fixed memory. After octets that start no envelope it answers
-/// `damaged` once and looks for the next one.
+/// `damaged` once and looks for the next one. Lone CRs and an LF after a CR between envelopes are skipped.
 class EnvelopeDecoder {
   public:
     /// What the first octets of a connection say about it.
@@ -169,10 +180,7 @@ class EnvelopeDecoder {
                 octets_[size_++] = in.front();
                 in.remove_prefix(1);
                 if (could_start(held())) continue;
-                const bool first_of_run = !searching_;
-                searching_ = true;
-                find_next_start();
-                if (first_of_run) return {Framed::Kind::damaged, {}};
+                if (find_next_start()) return {Framed::Kind::damaged, {}};
                 continue;
             }
             searching_ = false;
@@ -207,17 +215,23 @@ class EnvelopeDecoder {
         return true;
     }
     [[nodiscard]] std::string_view held() const noexcept { return {octets_.data(), size_}; }
-    void find_next_start() noexcept {
+    /// Drops octets until those left can start an envelope. True when a run of damage begins with them.
+    bool find_next_start() noexcept {
+        const bool known = searching_;
         do {
+            const char dropped = octets_[0];
+            searching_ |= dropped != frame::kEnd && !(dropped == '\n' && after_cr_);
+            after_cr_ = dropped == frame::kEnd;
             --size_;
             std::memmove(octets_.data(), octets_.data() + 1, size_);
         } while (size_ > 0 && !could_start(held()));
+        return searching_ && !known;
     }
     Framed finish() noexcept {
         const std::string_view line = held().substr(frame::kEnvelopeHeader);
         size_ = 0;
-        const bool ended = !line.empty() && line.back() == frame::kEnd;
-        const auto message = ended ? frame::check(line.substr(0, line.size() - 1)) : std::nullopt;
+        after_cr_ = line.back() == frame::kEnd;
+        const auto message = after_cr_ ? frame::check(line.substr(0, line.size() - 1)) : std::nullopt;
         if (!message) {
             // A wrong length leaves octets behind that belong to the same damage.
             searching_ = true;
@@ -228,7 +242,8 @@ class EnvelopeDecoder {
 
     std::array<char, frame::kEnvelopeLongest + 2> octets_{};
     std::size_t size_ = 0;
-    bool searching_ = false;
+    bool searching_ = false;  ///< in a run of damage that has been reported
+    bool after_cr_ = false;
 };
 
 }  // namespace sts6

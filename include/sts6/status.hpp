@@ -13,7 +13,7 @@ namespace sts6 {
 
 /// The numeric value is the two characters on the wire read as hexadecimal: 0x41 is sent as "41".
 enum class Status : std::uint8_t {
-#define STS6_STATUS(code, name, meaning) name = code,
+#define STS6_STATUS(code, name, meaning) name = (code),
 #include "sts6/status.def"
 #undef STS6_STATUS
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dispatcher and the vending commands on fake ports. Expected lines are those of sm-protocol.md 1.
+// The dispatcher and the vending commands on fake ports. Expected lines are those of docs/protocol.md.
 #include "firmware/module/module.hpp"
 
 #include <memory>
@@ -18,7 +18,7 @@ using namespace test;
 constexpr std::string_view kCreditRequest = "SM?VCN1~P600727000000000009~N1~N11~N2~N0~H0001~H014EEC~";
 constexpr std::string_view kCreditAnswer = "00P32D98A5616345BE2E~P58625789986991357486~";
 
-/// A module with one key: SGC 201457, KRN 1, base date 2014, the DKGA04 key of tokens.md 3.3.
+/// A module with one key: SGC 201457, KRN 1, base date 2014, the DKGA04 key of docs/tokens.md 3.3.
 class Bench {
   public:
     Bench() {
@@ -243,7 +243,7 @@ TEST_CASE("SM?VT tells what a token is") {
     CHECK(bench.execute("SM?VTN1~P600727000000000008~N1~N11~P58625789986991357486~") == "76");
     CHECK(bench.execute("SM?VTN1~P600727000000000009~N1~N10~P58625789986991357486~") == "40");
     CHECK(bench.execute("SM?VTN1~P600727000000000009~N2~N11~P58625789986991357486~") == "00N3~");
-    // Key change tokens of tokens.md 11, under this key: no body bit leaves the module.
+    // Key change tokens of docs/tokens.md 11, under this key: no body bit leaves the module.
     CHECK(verify("39536809214641544852") == "00N0~N2~N3~H0000~H000000~");
     CHECK(verify("23263472884016433225") == "00N0~N2~N4~H0000~H000000~");
     CHECK(verify("45268691985939334940") == "00N0~N2~N8~H0000~H000000~");

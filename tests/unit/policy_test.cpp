@@ -61,7 +61,8 @@ TEST_CASE("the issue date a second before and after") {
     for (const int offset : {-1, 0}) {
         CHECK_FALSE(credit(key, request, {key.issue_until + std::chrono::seconds{offset}, 0}));
     }
-    CHECK(credit(key, request, {key.issue_until + std::chrono::seconds{1}, 0}) == Status::key_issue_expired);
+    CHECK(credit(key, request, {key.issue_until + std::chrono::seconds{1}, 0}) ==
+          Status::key_issue_expired_error);
 }
 
 TEST_CASE("the TID window at both ends, and off") {
@@ -97,11 +98,11 @@ TEST_CASE("every cell of the rule table decides something") {
     const std::pair<bool Checks::*, Probe> cells[] = {
         {&Checks::key_type, {wrong_type, Status::key_type_error}},
         {&Checks::subclass_bitmap, {wrong_subclass, Status::subclass_not_allowed}},
-        {&Checks::issue_until, {past_issue, Status::key_issue_expired}},
-        {&Checks::key_expiry, {expired, Status::key_expired}},
+        {&Checks::issue_until, {past_issue, Status::key_issue_expired_error}},
+        {&Checks::key_expiry, {expired, Status::key_expired_error}},
         {&Checks::tid_window, {other_time, Status::tid_out_of_window}},
     };
-    // Which cells are in force, in the order of `cells` (sm-protocol.md 3).
+    // Which cells are in force, in the order of `cells` (docs/protocol.md).
     const std::pair<Checks Rules::*, std::array<bool, 5>> rows[] = {
         {&Rules::credit, {true, true, true, true, true}},
         {&Rules::management, {false, false, true, true, true}},
