@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/pkcs11/objects.hpp"
+
+namespace sts6::p11 {
+
+CkResult<CK_OBJECT_HANDLE> create_object(const Session& session, Attributes& attributes) {
+    if (attributes.overflow()) return Unexpected<CK_RV>{CKR_ARGUMENTS_BAD};
+    const auto lock = session.module().management();
+    const auto create = [&session](std::span<CK_ATTRIBUTE> list, CK_OBJECT_HANDLE& object) {
+        return session.api().C_CreateObject(session.handle(), list.data(), list.size(), &object);
+    };
+    CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
+    CK_RV rv = create(attributes.all(), object);
+    // CKR_ATTRIBUTE_TYPE_INVALID from most tokens that do not know one of them, CKR_GENERAL_ERROR from NSS.
+    const bool refused = rv != CKR_OK && fault_of(rv) != Fault::connection;
+    if (refused && attributes.required().size() < attributes.all().size()) {
+        rv = create(attributes.required(), object);
+    }
+    if (rv != CKR_OK) return Unexpected{rv};
+    return object;
+}
+
+CkResult<CK_OBJECT_HANDLE> copy_to_session(const Session& session, CK_OBJECT_HANDLE object) {
+    Attributes attributes;
+    attributes.flag(CKA_TOKEN, false);
+    const auto lock = session.module().management();
+    CK_OBJECT_HANDLE copy = CK_INVALID_HANDLE;
+    const CK_RV rv = session.api().C_CopyObject(session.handle(), object, attributes.all().data(),
+                                                attributes.all().size(), &copy);
+    if (rv != CKR_OK) return Unexpected{rv};
+    return copy;
+}
+
+CK_RV destroy_object(const Session& session, CK_OBJECT_HANDLE object) {
+    const auto lock = session.module().management();
+    return session.api().C_DestroyObject(session.handle(), object);
+}
+
+CkResult<std::vector<CK_OBJECT_HANDLE>> find_objects(const Session& session, Attributes& attributes) {
+    if (attributes.overflow()) return Unexpected<CK_RV>{CKR_ARGUMENTS_BAD};
+    const auto lock = session.module().management();
+    const CK_FUNCTION_LIST& api = session.api();
+    CK_RV rv = api.C_FindObjectsInit(session.handle(), attributes.all().data(), attributes.all().size());
+    if (rv != CKR_OK) return Unexpected{rv};
+    std::vector<CK_OBJECT_HANDLE> found;
+    std::array<CK_OBJECT_HANDLE, 256> chunk{};
+    CK_ULONG count = 0;
+    do {
+        rv = api.C_FindObjects(session.handle(), chunk.data(), chunk.size(), &count);
+        if (rv == CKR_OK) found.insert(found.end(), chunk.begin(), chunk.begin() + count);
+    } while (rv == CKR_OK && count > 0);
+    // Also after a failure: a search left open would block the next one.
+    const CK_RV end = api.C_FindObjectsFinal(session.handle());
+    if (rv != CKR_OK || end != CKR_OK) return Unexpected{rv != CKR_OK ? rv : end};
+    return found;
+}
+
+CK_RV read_attributes(const Session& session, CK_OBJECT_HANDLE object, std::span<CK_ATTRIBUTE> attributes) {
+    const auto lock = session.module().management();
+    return session.api().C_GetAttributeValue(session.handle(), object, attributes.data(), attributes.size());
+}
+
+}  // namespace sts6::p11

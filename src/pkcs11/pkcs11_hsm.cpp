@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/pkcs11/pkcs11_hsm.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include <openssl/rand.h>
+#include <spdlog/spdlog.h>
+
+#include "src/pkcs11/connection.hpp"
+#include "src/pkcs11/derivation_pool.hpp"
+#include "src/pkcs11/key_catalogue.hpp"
+#include "src/pkcs11/objects.hpp"
+#include "src/pkcs11/operations.hpp"
+#include "src/pkcs11/probes.hpp"
+#include "src/pkcs11/retry_delay.hpp"
+#include "src/pkcs11/session_copies.hpp"
+#include "src/pkcs11/sync.hpp"
+#include "src/pkcs11/vending_key_object.hpp"
+
+namespace sts6::p11 {
+namespace {
+
+constexpr std::size_t kUsualBatch = 256;
+constexpr std::size_t kLongestPrefix = 64;
+constexpr std::size_t kLongestTokenLabel = 32;
+
+Result<void> check_config(const TokenConfig& config) {
+    const char* fault = nullptr;
+    if (config.module.empty()) fault = "no PKCS#11 module is named";
+    if (config.token_label.empty() || config.token_label.size() > kLongestTokenLabel) {
+        fault = "the token label must have 1 to 32 characters";
+    }
+    if (config.object_prefix.size() < 2 || config.object_prefix.size() > kLongestPrefix ||
+        !config.object_prefix.ends_with('/')) {
+        fault = "the object prefix must have 2 to 64 characters and end in '/'";
+    }
+    if (config.sessions < 1 || config.sessions > TokenConfig::kMostSessions) {
+        fault = "hsm.sessions must be 1 to 64";
+    }
+    if (fault == nullptr) return {};
+    spdlog::error("PKCS#11 configuration: " + std::string(fault));
+    return Unexpected{Errc::invalid_argument};
+}
+
+/// Keeps exceptions of libraries, of which only lack of memory and threads is to be expected, inside the
+/// room.
+template <class F>
+auto guarded(F&& call) -> decltype(call()) {
+    try {
+        return std::forward<F>(call)();
+    } catch (const std::exception& failure) {
+        spdlog::error(std::string("PKCS#11: ") + failure.what());
+        return Unexpected{Errc::hsm_failed};
+    }
+}
+
+}  // namespace
+
+class Pkcs11Hsm::Impl {
+  public:
+    Impl(Connection connection, Capabilities found, const TokenConfig& config)
+        : capabilities(std::move(found)),
+          connection_(std::move(connection)),
+          catalogue_(config.object_prefix),
+          copies_(capabilities.session_copies),
+          session_count_(config.sessions),
+          sync_dir_(config.sync_dir) {
+        const TokenSlot& token = connection_.token();
+        identity = {token.label, token.manufacturer, token.model, token.serial,
+                    connection_.module().description()};
+        derivations_.reserve(kUsualBatch);
+    }
+
+    [[nodiscard]] Result<void> start();
+
+    [[nodiscard]] Result<KeyHandle> find_key(const KeyId& id, Dkga dkg);
+    [[nodiscard]] Result<Kcv> check_value(KeyHandle key);
+    void decoder_keys(std::span<const DerivationRequest> requests, std::span<DerivationResult> results);
+    [[nodiscard]] Result<void> random(std::span<std::uint8_t> out);
+    [[nodiscard]] Result<KeyId> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
+    [[nodiscard]] Result<void> destroy_key(const KeyId& id);
+    [[nodiscard]] Result<std::vector<KeyId>> vending_keys();
+
+    const Capabilities capabilities;
+    TokenIdentity identity;
+    std::atomic<bool> connected{true};
+
+  private:
+    [[nodiscard]] bool ready() { return connected || recover(); }
+    bool recover();
+    [[nodiscard]] Result<void> restore();
+    template <class F>
+    [[nodiscard]] CK_RV attempt(F operation);
+
+    [[nodiscard]] std::optional<Errc> refusal(KeyEntry& entry, Dkga dkg);
+    [[nodiscard]] std::optional<Errc> verify(KeyEntry& entry);
+    [[nodiscard]] Result<Derivation> plan(const DerivationRequest& request, DerivationResult& result);
+    void settle();
+    void retry();
+    void report(CK_RV rv);
+
+    [[nodiscard]] CK_RV make_key(Dkga dkg, std::span<const std::uint8_t> key, const Kcv& kcv, KeyId& id);
+
+    // In this order: sessions are closed before the library goes.
+    Connection connection_;
+    DerivationPool pool_;
+    KeyCatalogue catalogue_;
+    SessionCopies copies_;
+    unsigned session_count_;
+    std::filesystem::path sync_dir_;
+
+    std::vector<Derivation> derivations_;  ///< what is left to do of the batch; kept for its capacity
+    RetryDelay recovery_;
+    CK_RV last_reported_ = CKR_OK;
+    RetryDelay::Clock::time_point next_report_;
+};
+
+Result<void> Pkcs11Hsm::Impl::start() {
+    CK_RV rv = catalogue_.refresh(connection_.session());
+    if (rv == CKR_OK) {
+        rv = pool_.open_sessions(connection_.module(), connection_.token().slot, session_count_);
+    }
+    if (rv == CKR_OK) return {};
+    spdlog::error("PKCS#11 token '" + identity.label + "' fails after login: " + describe(rv));
+    return Unexpected{errc_of(rv)};
+}
+
+/// Finds session, login and keys again, unless that was tried a short while ago. The delay ends when an
+/// operation shows that it helped.
+bool Pkcs11Hsm::Impl::recover() {
+    if (connection_.is_barred() || !recovery_.is_due()) return false;
+    spdlog::warn("PKCS#11 token '" + identity.label +
+                 "' lost sessions, login or keys: looking for them again");
+    const auto restored = restore();
+    recovery_.attempted();
+    connected = restored.has_value();
+    if (restored) {
+        spdlog::info("PKCS#11 token '" + identity.label + "' is back");
+    } else {
+        spdlog::error("PKCS#11 token '" + identity.label + "' is away: " + errc_text(restored.error()));
+    }
+    return connected;
+}
+
+Result<void> Pkcs11Hsm::Impl::restore() {
+    // All of them before the first new one is opened, which may get the number of one that is dead.
+    pool_.forget_dead_sessions();
+    copies_.forget_all();
+    if (const auto again = connection_.reconnect(); !again) return again;
+    return start();
+}
+
+/// Runs an operation that answers a CKR, and once more after a recovery when that may help.
+template <class F>
+CK_RV Pkcs11Hsm::Impl::attempt(F operation) {
+    if (!ready()) return CKR_DEVICE_REMOVED;
+    CK_RV rv = operation();
+    if (is_curable(rv)) {
+        if (fault_of(rv) == Fault::connection) connected = false;
+        if (!recover()) return rv;
+        rv = operation();
+        if (fault_of(rv) == Fault::connection) connected = false;
+    }
+    if (!is_curable(rv)) recovery_.reset();
+    return rv;
+}
+
+Result<KeyHandle> Pkcs11Hsm::Impl::find_key(const KeyId& id, Dkga dkg) {
+    const auto handle = catalogue_.find(id);
+    if (!handle) return Unexpected{Errc::key_missing};
+    const KeyEntry& entry = *catalogue_.entry(*handle);
+    if (entry.state == KeyEntry::State::missing) return Unexpected{Errc::key_missing};
+    if (entry.state != KeyEntry::State::present || entry.dkg != dkg) return Unexpected{Errc::key_mismatch};
+    return *handle;
+}
+
+Result<Kcv> Pkcs11Hsm::Impl::check_value(KeyHandle key) {
+    KeyEntry* entry = catalogue_.entry(key);
+    if (entry == nullptr) return Unexpected{Errc::key_missing};
+    if (entry->state == KeyEntry::State::ambiguous) return Unexpected{Errc::key_mismatch};
+    Kcv kcv{};
+    const CK_RV rv = attempt([&]() -> CK_RV {
+        if (entry->state == KeyEntry::State::missing) return CKR_KEY_NEEDED;
+        const auto computed = p11::check_value(pool_.session(), entry->object, entry->dkg);
+        if (!computed) return computed.error();
+        kcv = *computed;
+        return CKR_OK;
+    });
+    if (entry->state == KeyEntry::State::missing) return Unexpected{Errc::key_missing};
+    if (rv != CKR_OK) {
+        report(rv);
+        return Unexpected{Errc::hsm_failed};
+    }
+    if (entry->kcv && *entry->kcv != kcv) {
+        entry->state = KeyEntry::State::other_key;
+        return Unexpected{Errc::key_mismatch};
+    }
+    entry->kcv = kcv;
+    entry->verify_first = false;
+    return kcv;
+}
+
+std::optional<Errc> Pkcs11Hsm::Impl::refusal(KeyEntry& entry, Dkga dkg) {
+    if (entry.state == KeyEntry::State::missing) return Errc::key_missing;
+    if (entry.state != KeyEntry::State::present || entry.dkg != dkg) return Errc::key_mismatch;
+    return entry.verify_first ? verify(entry) : std::nullopt;
+}
+
+/// A failure that can be cured is no refusal; verify_first stays set.
+std::optional<Errc> Pkcs11Hsm::Impl::verify(KeyEntry& entry) {
+    const auto kcv = p11::check_value(pool_.session(), entry.object, entry.dkg);
+    if (!kcv) {
+        if (is_curable(kcv.error())) return std::nullopt;
+        report(kcv.error());
+        return Errc::hsm_failed;
+    }
+    if (*kcv != *entry.kcv) {
+        spdlog::error("a vending key in PKCS#11 token '" + identity.label + "' is not what it was: not used");
+        entry.state = KeyEntry::State::other_key;
+        return Errc::key_mismatch;
+    }
+    entry.verify_first = false;
+    return std::nullopt;
+}
+
+Result<Derivation> Pkcs11Hsm::Impl::plan(const DerivationRequest& request, DerivationResult& result) {
+    KeyEntry* entry = catalogue_.entry(request.key);
+    if (entry == nullptr) return Unexpected{Errc::key_missing};
+    if (request.dkga != Dkga::dkga04) return Unexpected{Errc::unsupported};
+    if (const auto refused = refusal(*entry, request.dkga)) return Unexpected{*refused};
+    // No handle for a key that could not be verified: its derivation fails like one with a stale handle.
+    const CK_OBJECT_HANDLE object =
+        entry->verify_first ? CK_INVALID_HANDLE : copies_.use(connection_.session(), *entry);
+    return Derivation{&request, &result, entry, object, CKR_OK};
+}
+
+void Pkcs11Hsm::Impl::decoder_keys(std::span<const DerivationRequest> requests,
+                                   std::span<DerivationResult> results) {
+    for (DerivationResult& result : results) result.error = Errc::hsm_failed;
+    if (requests.size() != results.size() || !ready()) return;
+    derivations_.clear();
+    copies_.begin_batch();
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        const auto derivation = plan(requests[i], results[i]);
+        if (derivation) {
+            derivations_.push_back(*derivation);
+        } else {
+            results[i].error = derivation.error();
+        }
+    }
+    if (derivations_.empty()) return;
+    pool_.run(derivations_);
+    settle();
+    if (derivations_.empty()) {
+        recovery_.reset();
+    } else {
+        retry();
+    }
+}
+
+/// Takes out of the batch what is done or cannot be cured.
+void Pkcs11Hsm::Impl::settle() {
+    std::erase_if(derivations_, [this](const Derivation& derivation) {
+        const Fault fault = fault_of(derivation.rv);
+        if (fault == Fault::none) {
+            derivation.result->error.reset();
+            return true;
+        }
+        if (fault == Fault::connection) connected = false;
+        if (fault == Fault::connection || (fault == Fault::object && !derivation.key->incurable))
+            return false;
+        report(derivation.rv);
+        return true;
+    });
+}
+
+/// What is left of the batch, once more after a recovery.
+void Pkcs11Hsm::Impl::retry() {
+    if (!recover()) return;
+    copies_.begin_batch();
+    std::erase_if(derivations_, [this](Derivation& derivation) {
+        const auto again = plan(*derivation.request, *derivation.result);
+        if (again) {
+            derivation = *again;
+        } else {
+            derivation.result->error = again.error();
+        }
+        return !again;
+    });
+    pool_.run(derivations_);
+    settle();
+    if (derivations_.empty()) recovery_.reset();
+    for (const Derivation& derivation : derivations_) {
+        derivation.key->incurable = fault_of(derivation.rv) == Fault::object;
+        report(derivation.rv);
+    }
+}
+
+/// Logs a failure when it is another one than the last, and from time to time.
+void Pkcs11Hsm::Impl::report(CK_RV rv) {
+    constexpr std::chrono::seconds kInterval{60};
+    const auto now = RetryDelay::Clock::now();
+    if (rv == last_reported_ && now < next_report_) return;
+    last_reported_ = rv;
+    next_report_ = now + kInterval;
+    spdlog::error("PKCS#11 token '" + identity.label + "' fails with a vending key: " + describe(rv));
+}
+
+Result<void> Pkcs11Hsm::Impl::random(std::span<std::uint8_t> out) {
+    if (!capabilities.random) return Unexpected{Errc::unsupported};
+    if (out.empty()) return {};
+    const CK_RV rv = attempt([&] {
+        const auto lock = connection_.module().management();
+        const Session& session = connection_.session();
+        return session.api().C_GenerateRandom(session.handle(), out.data(), out.size());
+    });
+    if (rv == CKR_OK) return {};
+    report(rv);
+    return Unexpected{Errc::hsm_failed};
+}
+
+Result<KeyId> Pkcs11Hsm::Impl::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
+    if (key.size() != vending_key_octets(dkg)) return Unexpected{Errc::invalid_argument};
+    if (dkg == Dkga::dkga02 && !capabilities.des3_kkk) return Unexpected{Errc::unsupported};
+    const auto kcv = software_check_value(dkg, key);
+    if (!kcv) return Unexpected{kcv.error()};
+    KeyId id{};
+    const CK_RV rv = attempt([&] { return make_key(dkg, key, *kcv, id); });
+    if (rv != CKR_OK) {
+        spdlog::error("PKCS#11 token '" + identity.label + "' does not take a vending key: " + describe(rv));
+        return Unexpected{errc_of(rv)};
+    }
+    if (const auto synced = sync_token_files(sync_dir_); !synced) {
+        static_cast<void>(destroy_key(id));
+        return Unexpected{synced.error()};
+    }
+    return id;
+}
+
+/// Makes and verifies one key object. A retry makes another one, under another KeyId.
+CK_RV Pkcs11Hsm::Impl::make_key(Dkga dkg, std::span<const std::uint8_t> key, const Kcv& kcv, KeyId& id) {
+    if (RAND_bytes(id.data(), static_cast<int>(id.size())) != 1) return CKR_FUNCTION_FAILED;
+    const auto form = capabilities.hmac_native_20 ? HmacKeyForm::as_it_is : HmacKeyForm::padded_to_32;
+    const auto object = create_vending_key_object(connection_.session(), dkg, form, Lifetime::token,
+                                                  vending_key_label(catalogue_.prefix(), id), id, key);
+    if (!object) return object.error();
+    const auto computed = p11::check_value(pool_.session(), *object, dkg);
+    if (!computed || *computed != kcv) {
+        if (const CK_RV rv = destroy_object(connection_.session(), *object); rv != CKR_OK) {
+            spdlog::error("a vending key that failed its check stays in the PKCS#11 token: " + describe(rv));
+        }
+        if (!computed) return computed.error();
+        spdlog::error("PKCS#11 token '" + identity.label +
+                      "' computes something else with a new vending key");
+        return CKR_FUNCTION_REJECTED;
+    }
+    KeyEntry& entry = catalogue_.add(id);
+    entry.state = KeyEntry::State::present;
+    entry.dkg = dkg;
+    entry.object = *object;
+    entry.kcv = kcv;
+    return CKR_OK;
+}
+
+Result<void> Pkcs11Hsm::Impl::destroy_key(const KeyId& id) {
+    const auto handle = catalogue_.find(id);
+    if (!handle) return Unexpected{Errc::key_missing};
+    KeyEntry& entry = *catalogue_.entry(*handle);
+    if (entry.state == KeyEntry::State::ambiguous) return Unexpected{Errc::key_mismatch};
+    const CK_RV rv = attempt([&]() -> CK_RV {
+        if (entry.state == KeyEntry::State::missing) return CKR_KEY_NEEDED;
+        const Session& session = connection_.session();
+        copies_.drop(session, entry);
+        // A handle that went stale might be another object's by now.
+        const auto ours = catalogue_.is_key_object(session, entry.object, id);
+        if (!ours) return ours.error();
+        return *ours ? destroy_object(session, entry.object) : CK_RV{CKR_OBJECT_HANDLE_INVALID};
+    });
+    if (entry.state == KeyEntry::State::missing) return Unexpected{Errc::key_missing};
+    if (rv != CKR_OK) {
+        spdlog::error("PKCS#11 token '" + identity.label +
+                      "' does not destroy a vending key: " + describe(rv));
+        return Unexpected{Errc::hsm_failed};
+    }
+    entry.state = KeyEntry::State::missing;
+    entry.object = CK_INVALID_HANDLE;
+    return sync_token_files(sync_dir_);
+}
+
+Result<std::vector<KeyId>> Pkcs11Hsm::Impl::vending_keys() {
+    const CK_RV rv = attempt([&] { return catalogue_.refresh(connection_.session()); });
+    if (rv != CKR_OK) {
+        report(rv);
+        return Unexpected{Errc::hsm_failed};
+    }
+    std::vector<KeyId> ids;
+    for (KeyEntry& entry : catalogue_.entries()) {
+        if (entry.state == KeyEntry::State::missing) {
+            copies_.drop(connection_.session(), entry);
+        } else {
+            ids.push_back(entry.id);
+        }
+    }
+    return ids;
+}
+
+Pkcs11Hsm::Pkcs11Hsm(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {
+}
+Pkcs11Hsm::~Pkcs11Hsm() = default;
+
+Result<std::unique_ptr<Pkcs11Hsm>> Pkcs11Hsm::open(const TokenConfig& config, const Pin& pin) {
+    return guarded([&]() -> Result<std::unique_ptr<Pkcs11Hsm>> {
+        if (const auto valid = check_config(config); !valid) return Unexpected{valid.error()};
+        auto module = Module::acquire(config);
+        if (!module) return Unexpected{module.error()};
+        auto connection = Connection::open(std::move(*module), config.token_label, pin);
+        if (!connection) return Unexpected{connection.error()};
+        const Quirks& quirks = quirks_of(connection->module().manufacturer(), connection->token().model);
+        auto capabilities = probe_capabilities(connection->session(), quirks);
+        if (!capabilities) {
+            spdlog::error("PKCS#11 token '" + config.token_label +
+                          "' fails its probes: " + describe(capabilities.error()));
+            return Unexpected{Errc::hsm_failed};
+        }
+        for (const std::string& line : capabilities->lines) spdlog::info("PKCS#11 token: " + line);
+        if (!capabilities->hmac_native_20 && !capabilities->hmac_padded_32) {
+            spdlog::error("PKCS#11 token '" + config.token_label +
+                          "' has no HMAC-SHA-256 (CKM_SHA256_HMAC), which DKGA04 needs");
+            return Unexpected{Errc::unsupported};
+        }
+        auto impl = std::make_unique<Impl>(std::move(*connection), std::move(*capabilities), config);
+        if (const auto started = impl->start(); !started) return Unexpected{started.error()};
+        return std::unique_ptr<Pkcs11Hsm>(new Pkcs11Hsm(std::move(impl)));
+    });
+}
+
+Result<KeyHandle> Pkcs11Hsm::find_key(const KeyId& id, Dkga dkg) {
+    return impl_->find_key(id, dkg);
+}
+
+Result<Kcv> Pkcs11Hsm::check_value(KeyHandle key) {
+    return guarded([&] { return impl_->check_value(key); });
+}
+
+void Pkcs11Hsm::decoder_keys(std::span<const DerivationRequest> requests,
+                             std::span<DerivationResult> results) {
+    const auto done = guarded([&]() -> Result<void> {
+        impl_->decoder_keys(requests, results);
+        return {};
+    });
+    if (done) return;
+    for (DerivationResult& result : results) result.error = Errc::hsm_failed;
+}
+
+Result<void> Pkcs11Hsm::random(std::span<std::uint8_t> out) {
+    return guarded([&] { return impl_->random(out); });
+}
+
+Result<KeyId> Pkcs11Hsm::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
+    return guarded([&] { return impl_->create_vending_key(dkg, key); });
+}
+
+Result<void> Pkcs11Hsm::destroy_key(const KeyId& id) {
+    return guarded([&] { return impl_->destroy_key(id); });
+}
+
+Result<std::vector<KeyId>> Pkcs11Hsm::vending_keys() {
+    return guarded([&] { return impl_->vending_keys(); });
+}
+
+const Capabilities& Pkcs11Hsm::capabilities() const noexcept {
+    return impl_->capabilities;
+}
+
+const TokenIdentity& Pkcs11Hsm::identity() const noexcept {
+    return impl_->identity;
+}
+
+bool Pkcs11Hsm::connected() const noexcept {
+    return impl_->connected;
+}
+
+}  // namespace sts6::p11

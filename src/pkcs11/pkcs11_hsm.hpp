@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "firmware/ports/hsm.hpp"
+#include "src/pkcs11/capabilities.hpp"
+#include "src/pkcs11/pin.hpp"
+#include "src/pkcs11/token_config.hpp"
+
+namespace sts6::p11 {
+
+/// What the token says of itself, for status and audit.
+struct TokenIdentity {
+    std::string label;
+    std::string manufacturer;
+    std::string model;
+    std::string serial;
+    std::string library;  ///< description and version of the PKCS#11 library
+};
+
+/// The Hsm port over a PKCS#11 token. All calls come from one thread, but connected().
+///
+/// Keys are found once, at login. When the token loses sessions, login or handles, they are found again and
+/// what failed is tried once more; while the token is away every request gets hsm_failed at once, and it is
+/// looked for again at growing intervals. A refused PIN is never presented twice: after it the token stays
+/// away until the process starts anew.
+class Pkcs11Hsm final : public Hsm {
+  public:
+    /// invalid_argument: the configuration; hsm_missing: no module file, no such token, or its set-up is not
+    /// finished; pin_incorrect, pin_locked; unsupported: the token cannot do what is needed, the log says
+    /// what.
+    [[nodiscard]] static Result<std::unique_ptr<Pkcs11Hsm>> open(const TokenConfig& config, const Pin& pin);
+    ~Pkcs11Hsm() override;
+
+    /// key_missing; key_mismatch: the object is no key for `dkg`, or two objects claim the KeyId.
+    [[nodiscard]] Result<KeyHandle> find_key(const KeyId& id, Dkga dkg) override;
+    /// Always by the token object itself, never by a copy of it.
+    [[nodiscard]] Result<Kcv> check_value(KeyHandle key) override;
+    /// DKGA02 is not built yet: unsupported.
+    void decoder_keys(std::span<const DerivationRequest> requests,
+                      std::span<DerivationResult> results) override;
+
+    /// Fills `out` from the token's generator.
+    [[nodiscard]] Result<void> random(std::span<std::uint8_t> out);
+
+    /// For the set-up of a lab only, since the key passes through process memory in clear: makes a vending
+    /// key with a random KeyId, verified by its check value and durable when this returns. A key that fails
+    /// any of it is destroyed.
+    [[nodiscard]] Result<KeyId> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
+
+    /// Durable when it returns. key_missing when there is none.
+    [[nodiscard]] Result<void> destroy_key(const KeyId& id);
+
+    /// The vending keys under the prefix, searched for anew.
+    [[nodiscard]] Result<std::vector<KeyId>> vending_keys();
+
+    [[nodiscard]] const Capabilities& capabilities() const noexcept;
+    [[nodiscard]] const TokenIdentity& identity() const noexcept;
+    /// False while the token is away. From any thread.
+    [[nodiscard]] bool connected() const noexcept;
+
+  private:
+    class Impl;
+    explicit Pkcs11Hsm(std::unique_ptr<Impl> impl) noexcept;
+
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sts6::p11

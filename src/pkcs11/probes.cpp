@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/pkcs11/probes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "src/pkcs11/operations.hpp"
+#include "src/pkcs11/vending_key_object.hpp"
+
+namespace sts6::p11 {
+namespace {
+
+constexpr const char* kProbeLabel = "sts6 known-answer test";
+
+// RFC 4231, test case 1.
+constexpr std::array<std::uint8_t, 20> kHmacKey = {0x0B, 0x0B, 0x0B, 0x0B, 0x0B, 0x0B, 0x0B,
+                                                   0x0B, 0x0B, 0x0B, 0x0B, 0x0B, 0x0B, 0x0B,
+                                                   0x0B, 0x0B, 0x0B, 0x0B, 0x0B, 0x0B};
+constexpr std::array<std::uint8_t, 8> kHmacData = {'H', 'i', ' ', 'T', 'h', 'e', 'r', 'e'};
+constexpr std::array<std::uint8_t, 32> kHmacAnswer = {
+    0xB0, 0x34, 0x4C, 0x61, 0xD8, 0xDB, 0x38, 0x53, 0x5C, 0xA8, 0xAF, 0xCE, 0xAF, 0x0B, 0xF1, 0x2B,
+    0x88, 0x1D, 0xC2, 0x00, 0xC9, 0x83, 0x3D, 0xA7, 0x26, 0xE9, 0x37, 0x6C, 0x2E, 0x32, 0xCF, 0xF7};
+
+// The worked example of single DES in most textbooks.
+constexpr std::array<std::uint8_t, 8> kDesKey = {0x13, 0x34, 0x57, 0x79, 0x9B, 0xBC, 0xDF, 0xF1};
+constexpr std::array<std::uint8_t, 8> kDesBlock = {0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF};
+constexpr std::array<std::uint8_t, 8> kDesAnswer = {0x85, 0xE8, 0x13, 0x54, 0x0F, 0x0A, 0xB4, 0x05};
+
+/// A computed value other than the known one.
+constexpr CK_RV kWrongAnswer = CKR_VENDOR_DEFINED | 1UL;
+
+/// A throw-away object, destroyed when it goes.
+class Throwaway {
+  public:
+    Throwaway(const Session& session, const CkResult<CK_OBJECT_HANDLE>& object)
+        : session_(session),
+          object_(object ? *object : CK_INVALID_HANDLE),
+          rv_(object ? CKR_OK : object.error()) {}
+    Throwaway(const Throwaway&) = delete;
+    Throwaway& operator=(const Throwaway&) = delete;
+    ~Throwaway() {
+        if (rv_ == CKR_OK) static_cast<void>(destroy_object(session_, object_));
+    }
+    [[nodiscard]] CK_RV rv() const noexcept { return rv_; }
+    [[nodiscard]] CK_OBJECT_HANDLE handle() const noexcept { return object_; }
+
+  private:
+    const Session& session_;
+    CK_OBJECT_HANDLE object_;
+    CK_RV rv_;
+};
+
+CK_RV check_hmac(Session& session, CK_OBJECT_HANDLE key) {
+    std::array<std::uint8_t, 32> mac{};
+    const CK_RV rv = hmac_sha256(session, key, kHmacData, mac);
+    return rv == CKR_OK && mac != kHmacAnswer ? kWrongAnswer : rv;
+}
+
+CK_RV probe_hmac(Session& session, HmacKeyForm form) {
+    const Throwaway key(session, create_vending_key_object(session, Dkga::dkga04, form, Lifetime::session,
+                                                           kProbeLabel, {}, kHmacKey));
+    return key.rv() != CKR_OK ? key.rv() : check_hmac(session, key.handle());
+}
+
+CK_RV probe_copy(Session& session, HmacKeyForm form) {
+    const Throwaway key(session, create_vending_key_object(session, Dkga::dkga04, form, Lifetime::session,
+                                                           kProbeLabel, {}, kHmacKey));
+    if (key.rv() != CKR_OK) return key.rv();
+    const Throwaway copy(session, copy_to_session(session, key.handle()));
+    return copy.rv() != CKR_OK ? copy.rv() : check_hmac(session, copy.handle());
+}
+
+CK_RV probe_des3(Session& session) {
+    const Throwaway key(session, create_vending_key_object(session, Dkga::dkga02, HmacKeyForm::as_it_is,
+                                                           Lifetime::session, kProbeLabel, {}, kDesKey));
+    if (key.rv() != CKR_OK) return key.rv();
+    std::array<std::uint8_t, 8> encrypted{};
+    const CK_RV rv = des3_encrypt(session, key.handle(), kDesBlock, encrypted);
+    return rv == CKR_OK && encrypted != kDesAnswer ? kWrongAnswer : rv;
+}
+
+CK_RV probe_random(Session& session) {
+    std::array<std::uint8_t, 16> first{};
+    std::array<std::uint8_t, 16> second{};
+    for (auto* octets : {&first, &second}) {
+        const CK_RV rv = session.api().C_GenerateRandom(session.handle(), octets->data(), octets->size());
+        if (rv != CKR_OK) return rv;
+    }
+    return first == second ? kWrongAnswer : CKR_OK;
+}
+
+bool note(Capabilities& capabilities, const char* what, CK_RV rv) {
+    const std::string outcome = rv == CKR_OK         ? "yes"
+                                : rv == kWrongAnswer ? "no, wrong answer"
+                                                     : "no, " + describe(rv);
+    capabilities.lines.push_back(fmt::format("{}: {}", what, outcome));
+    return rv == CKR_OK;
+}
+
+}  // namespace
+
+CkResult<Capabilities> probe_capabilities(Session& session, const Quirks& quirks) {
+    const CK_RV native = probe_hmac(session, HmacKeyForm::as_it_is);
+    const CK_RV padded = probe_hmac(session, HmacKeyForm::padded_to_32);
+    const CK_RV des3 = probe_des3(session);
+    const CK_RV copy =
+        probe_copy(session, native == CKR_OK ? HmacKeyForm::as_it_is : HmacKeyForm::padded_to_32);
+    const CK_RV random = probe_random(session);
+    for (const CK_RV rv : {native, padded, des3, copy, random}) {
+        if (fault_of(rv) == Fault::connection) return Unexpected{rv};
+    }
+    Capabilities found;
+    found.hmac_native_20 = note(found, "HMAC-SHA-256 with a key of 20 octets", native);
+    found.hmac_padded_32 = note(found, "HMAC-SHA-256 with that key padded to 32 octets", padded);
+    found.des3_kkk = note(found, "single DES as triple DES with equal keys", des3);
+    found.copy_object = note(found, "copies of keys", copy);
+    found.random = note(found, "random numbers", random);
+    found.session_copies = found.copy_object && quirks.session_copies;
+    found.lines.push_back(
+        fmt::format("keys are used {}", found.session_copies ? "through session copies" : "in place"));
+    found.lines.push_back(
+        fmt::format("token family: {}{}{}", quirks.name, *quirks.note != '\0' ? "; " : "", quirks.note));
+    return found;
+}
+
+}  // namespace sts6::p11
