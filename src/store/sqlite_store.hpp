@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Store port over one SQLite file.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "firmware/ports/store.hpp"
+
+namespace sts6 {
+
+/// The module's durable state: its own row and its registers, in WAL mode with `synchronous=FULL`. The file
+/// is locked for one store as long as that lives. Details of an error go to the log, what it means to the
+/// caller.
+///
+/// Not for concurrent calls. Errors that any call can have: storage_full, storage_failed, permission (the
+/// file cannot be written) and corrupt. A call that failed is not repeated inside, and has changed nothing
+/// that load_state() or load_next_register() would show.
+class SqliteStore final : public Store {
+  public:
+    /// Makes the file, mode 0600, with `initial` in it and no register, complete and durable or not at all.
+    /// already_exists when something of that name, or a journal left behind by such a file, is there;
+    /// not_found when the directory is missing; invalid_argument when `initial` is out of its ranges.
+    static Result<std::unique_ptr<SqliteStore>> create(const std::filesystem::path& path,
+                                                       const ModuleState& initial);
+
+    /// Opens what create() made, after a check of the whole file. not_found; in_use by another store; corrupt
+    /// when it is damaged or another program's; newer_schema when a later version of this product wrote it.
+    static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& path);
+
+    SqliteStore(const SqliteStore&) = delete;
+    SqliteStore& operator=(const SqliteStore&) = delete;
+    ~SqliteStore() override;
+
+    /// A value outside its range is corrupt: nothing is guessed.
+    [[nodiscard]] Result<ModuleState> load_state() override;
+    [[nodiscard]] Result<std::optional<RegisterRow>> load_next_register(std::uint16_t after) override;
+
+    /// One synchronisation of the file. invalid_argument when a value is out of its range, or the profile is
+    /// not the one that the store was made with.
+    [[nodiscard]] Result<void> commit(const ModuleState& state) override;
+
+    /// Adds a register at set-up. already_exists when the number, (SGC, KRN) or the key object has a
+    /// register; invalid_argument when a value is out of its range.
+    [[nodiscard]] Result<void> add_register(const RegisterRow& row);
+
+  private:
+    struct Impl;
+    explicit SqliteStore(std::unique_ptr<Impl> impl) noexcept;
+
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sts6
