@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// sts6d.toml, the configuration of a state directory.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "src/daemon/failure.hpp"
+#include "src/daemon/state_dir.hpp"
+
+namespace sts6 {
+
+struct Config {
+    std::string tcp = "127.0.0.1:5100";  ///< HOST:PORT; empty = no TCP link
+    std::uint32_t registers = 64;        ///< 1..4096
+    std::uint32_t tid_window_days = 7;   ///< 0..3650; 0 = off
+    bool gler_unframed = false;          ///< send GL!ER without its envelope
+    std::filesystem::path sta_tables;    ///< the licensee's EA07 tables; empty = the sample set
+    std::string log_level = "info";      ///< trace, debug, info, warn, error
+
+    std::filesystem::path hsm_module;  ///< the PKCS#11 library
+    std::string hsm_token_label;
+    std::string hsm_init_args;
+    std::filesystem::path hsm_pin_file;
+    std::filesystem::path hsm_softhsm_conf;  ///< empty for another token
+    std::filesystem::path hsm_sync_dir;      ///< empty for a token that syncs its files itself
+    std::uint32_t hsm_sessions = 1;          ///< 1..64
+};
+
+/// Relative paths are taken from the state directory. Refuses unknown keys, wrong types and values out of
+/// range, naming line and key.
+[[nodiscard]] Outcome<Config> read_config(const StateDir& dir);
+
+/// The text of a configuration file. Paths inside the state directory are written relative to it.
+[[nodiscard]] std::string config_text(const Config& config, const StateDir& dir);
+
+}  // namespace sts6

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/daemon/daemon.hpp"
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <ostream>
+#include <utility>
+#include <vector>
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <spdlog/spdlog.h>
+
+#include "firmware/commands/link.hpp"
+#include "firmware/module/module.hpp"
+#include "src/daemon/clocks.hpp"
+#include "src/daemon/config.hpp"
+#include "src/daemon/firmware_identity.hpp"
+#include "src/daemon/hsm_config.hpp"
+#include "src/daemon/module_thread.hpp"
+#include "src/daemon/process.hpp"
+#include "src/daemon/sta_tables_file.hpp"
+#include "src/daemon/state_dir.hpp"
+#include "src/daemon/token_random.hpp"
+#include "src/links/tcp_link.hpp"
+#include "src/store/sqlite_store.hpp"
+
+namespace sts6 {
+
+namespace {
+
+using asio::ip::tcp;
+
+// Clients that do not take their last answer are left behind after this.
+constexpr std::chrono::seconds kLongestStop{5};
+
+Outcome<tcp::endpoint> parse_endpoint(asio::io_context& loop, std::string_view text) {
+    const auto refuse = [text](const char* why) {
+        return fail(Errc::invalid_argument, "tcp \"" + std::string(text) + "\": " + why);
+    };
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return refuse("must be HOST:PORT");
+    std::string_view host = text.substr(0, colon);
+    const bool bracketed = host.starts_with('[') && host.ends_with(']');
+    if (bracketed) host = host.substr(1, host.size() - 2);
+    // Where the host of "::1:5100" ends is anybody's guess.
+    if (!bracketed && host.find(':') != std::string_view::npos) return refuse("must be HOST:PORT");
+    const auto port = ptvd::parse_number(text.substr(colon + 1));
+    if (host.empty() || !port || *port > 65535) return refuse("must be HOST:PORT");
+    asio::error_code error;
+    tcp::resolver resolver(loop);
+    const auto found = resolver.resolve(std::string(host), std::to_string(*port), error);
+    if (error || found.empty()) return refuse("the host is unknown");
+    return found.begin()->endpoint();
+}
+
+std::string endpoint_text(const tcp::endpoint& endpoint) {
+    const std::string host = endpoint.address().to_string();
+    return (endpoint.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(endpoint.port());
+}
+
+std::string_view phase_text(const Module& module) {
+    if (module.in_error_state()) return "error";
+    return module.phase() == Phase::operational ? "operational" : "manufacturing";
+}
+
+void log_start(const ModuleState& state, const ModuleSettings& settings, const p11::Pkcs11Hsm& hsm,
+               const NamedStaTables& tables) {
+    spdlog::info("module \"" + std::string(state.module_id.view()) + "\", firmware " +
+                 std::string(settings.firmware_id.view()));
+    spdlog::info("EA07 tables: " + tables.name);
+    spdlog::info("PKCS#11 token: " + token_in_words(hsm));
+    if (state.profile == Profile::lab) {
+        spdlog::warn("LAB profile: RND is fixed and the TID window is off; not for tokens that are sold");
+    }
+}
+
+/// Everything between a checked state directory and the loop.
+class Daemon {
+  public:
+    Outcome<void> prepare(const DaemonOptions& options);
+    Outcome<void> serve(std::ostream& out);
+
+  private:
+    Outcome<void> read_configuration(const DaemonOptions& options);
+    Outcome<void> open_state(const DaemonOptions& options);
+    Outcome<void> start_module(const DaemonOptions& options);
+    void stop();
+
+    std::optional<StateLock> lock_;
+    Config config_;
+    NamedStaTables tables_;
+    std::unique_ptr<SqliteStore> store_;
+    ModuleState state_;
+    std::unique_ptr<p11::Pkcs11Hsm> hsm_;
+    std::unique_ptr<Clock> clock_;
+    std::unique_ptr<Random> random_;
+    std::unique_ptr<Module> module_;
+
+    asio::io_context loop_{1};
+    CommandQueue queue_;
+    bool allow_plaintext_ = false;
+    std::optional<asio::executor_work_guard<asio::io_context::executor_type>> answers_to_come_;
+    std::optional<TcpListener> tcp_;
+    std::optional<ModuleThread> module_thread_;
+    std::optional<asio::steady_timer> stop_deadline_;
+};
+
+Outcome<void> Daemon::prepare(const DaemonOptions& options) {
+    const StateDir dir(options.dir);
+    if (auto checked = dir.check(); !checked) return checked;
+    auto lock = StateLock::take(dir);
+    if (!lock) return Unexpected{lock.error()};
+    lock_.emplace(std::move(*lock));
+    if (auto done = read_configuration(options); !done) return done;
+    if (auto done = open_state(options); !done) return done;
+    auto hsm = open_hsm(config_, state_.module_id.view());
+    if (!hsm) return Unexpected{hsm.error()};
+    hsm_ = std::move(*hsm);
+    return start_module(options);
+}
+
+Outcome<void> Daemon::read_configuration(const DaemonOptions& options) {
+    auto config = read_config(StateDir(options.dir));
+    if (!config) return Unexpected{config.error()};
+    config_ = std::move(*config);
+    spdlog::set_level(spdlog::level::from_str(config_.log_level));
+    if (options.tcp) config_.tcp = *options.tcp;
+    if (options.sta_tables) config_.sta_tables = *options.sta_tables;
+    allow_plaintext_ = options.allow_plaintext;
+    if (config_.tcp.empty()) return fail(Errc::invalid_argument, "no link is configured");
+    if (!config_.sta_tables.empty()) {
+        auto tables = read_sta_tables(config_.sta_tables);
+        if (!tables) return Unexpected{tables.error()};
+        tables_ = std::move(*tables);
+    }
+    return {};
+}
+
+Outcome<void> Daemon::open_state(const DaemonOptions& options) {
+    const auto database = StateDir(options.dir).database();
+    auto store = SqliteStore::open(database);
+    if (!store) return fail_at(database.string(), store.error());
+    store_ = std::move(*store);
+    auto state = store_->load_state();
+    if (!state) return fail_at(database.string(), state.error());
+    state_ = *state;
+    if (options.lab_time && state_.profile != Profile::lab) {
+        return fail(Errc::invalid_argument, "--lab-time is for a module of the lab profile");
+    }
+    return {};
+}
+
+Outcome<void> Daemon::start_module(const DaemonOptions& options) {
+    ModuleSettings settings;
+    settings.registers = config_.registers;
+    settings.lab = state_.profile == Profile::lab;
+    settings.tid_window_days = settings.lab ? 0 : config_.tid_window_days;
+    settings.sta_tables = tables_.tables;
+    settings.clock_is_preset = options.lab_time.has_value();
+    if (auto named = identify_firmware(tables_.name, settings); !named) return named;
+
+    if (options.lab_time) {
+        clock_ = std::make_unique<PresetClock>(*options.lab_time);
+    } else {
+        clock_ = std::make_unique<HostClock>();
+    }
+    if (settings.lab) {
+        random_ = std::make_unique<FixedRandom>();
+    } else {
+        random_ = std::make_unique<HsmRandom>(*hsm_);
+    }
+    module_ = std::make_unique<Module>(settings, *hsm_, *store_, *clock_, *random_);
+    log_start(state_, settings, *hsm_, tables_);
+    if (auto started = module_->start(); !started) return fail_at("module", started.error());
+    if (module_->in_error_state()) {
+        spdlog::critical("a self-test failed: the module is in its error state and answers GL!ER58 only");
+    }
+    return {};
+}
+
+Outcome<void> Daemon::serve(std::ostream& out) {
+    const auto endpoint = parse_endpoint(loop_, config_.tcp);
+    if (!endpoint) return Unexpected{endpoint.error()};
+    const bool loopback = endpoint->address().is_loopback();
+    if (!loopback && !allow_plaintext_) {
+        return fail(Errc::permission, "tcp \"" + config_.tcp +
+                                          "\" is not a loopback address: tokens would cross " +
+                                          "the network in clear; --allow-plaintext permits it");
+    }
+    LinkServices services{.queue = queue_,
+                          .answer_link_command = commands::answer_link_command,
+                          .in_error_state = [this] { return module_->in_error_state(); },
+                          .gler_unframed = config_.gler_unframed};
+    auto listener = TcpListener::open(loop_, *endpoint, loopback ? LinkRole::full : LinkRole::vend, services);
+    if (!listener) return fail_at("tcp " + config_.tcp, listener.error());
+    tcp_.emplace(std::move(*listener));
+
+    std::signal(SIGPIPE, SIG_IGN);
+    asio::signal_set signals(loop_, SIGTERM, SIGINT);
+    signals.async_wait([this, &signals](const asio::error_code& error, int) {
+        if (error) return;
+        // A second signal ends the process at once.
+        signals.clear();
+        stop();
+    });
+    answers_to_come_.emplace(loop_.get_executor());
+    module_thread_.emplace(*module_, queue_, loop_);
+    out << "ready state=" << phase_text(*module_) << " tcp=" << endpoint_text(tcp_->endpoint()) << std::endl;
+    loop_.run();
+    tcp_.reset();
+    spdlog::info("stopped");
+    return {};
+}
+
+void Daemon::stop() {
+    spdlog::info("stopping");
+    tcp_->close();
+    queue_.close();
+    module_thread_.reset();
+    // The answers of the last batch are in the loop's queue now.
+    answers_to_come_.reset();
+    stop_deadline_.emplace(loop_, kLongestStop);
+    stop_deadline_->async_wait([this](const asio::error_code&) { loop_.stop(); });
+}
+
+}  // namespace
+
+Outcome<void> run_daemon(const DaemonOptions& options, std::ostream& out) {
+    log_to_stderr();
+    harden_process();
+    Daemon daemon;
+    if (auto prepared = daemon.prepare(options); !prepared) return prepared;
+    return daemon.serve(out);
+}
+
+}  // namespace sts6

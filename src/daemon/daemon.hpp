@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// sts6d put together: state directory, HSM, store, module, links.
+#pragma once
+
+#include <filesystem>
+#include <iosfwd>
+#include <optional>
+#include <string>
+
+#include "src/daemon/failure.hpp"
+#include "sts6/civil_time.hpp"
+
+namespace sts6 {
+
+/// What the command line adds to the configuration file.
+struct DaemonOptions {
+    std::filesystem::path dir;
+    std::optional<std::string> tcp;  ///< HOST:PORT, instead of the configured one
+    std::optional<std::filesystem::path> sta_tables;
+    std::optional<CivilTime> lab_time;  ///< lab profile only
+    bool allow_plaintext = false;       ///< TCP without TLS on an address that is not loopback
+};
+
+/// Serves until SIGTERM or SIGINT. Writes one line to `out` when every link listens:
+/// "ready state=operational tcp=HOST:PORT".
+[[nodiscard]] Outcome<void> run_daemon(const DaemonOptions& options, std::ostream& out);
+
+}  // namespace sts6

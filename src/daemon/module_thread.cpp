@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/daemon/module_thread.hpp"
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <asio/post.hpp>
+
+namespace sts6 {
+
+namespace {
+
+// Clients give up after 5 s at most: what waited this long is not executed.
+constexpr std::chrono::seconds kLongestWait{4};
+
+}  // namespace
+
+ModuleThread::ModuleThread(Module& module, CommandQueue& queue, asio::io_context& loop)
+    : module_(module), queue_(queue), loop_(loop), thread_([this] { run(); }) {
+}
+
+ModuleThread::~ModuleThread() {
+    thread_.join();
+}
+
+void ModuleThread::run() noexcept {
+    std::vector<std::shared_ptr<PendingCommand>> batch;
+    std::array<Exchange*, Module::kMaxBatch> exchanges{};
+    while (queue_.take(batch, Module::kMaxBatch)) {
+        const auto now = std::chrono::steady_clock::now();
+        std::size_t count = 0;
+        for (const auto& command : batch) {
+            if (command->dropped) continue;
+            command->exchange.expired = now - command->arrived > kLongestWait;
+            exchanges[count++] = &command->exchange;
+        }
+        module_.execute(std::span(exchanges).first(count));
+        asio::post(loop_, [released = std::move(batch)] {
+            for (const auto& command : released) command->released();
+        });
+        batch.clear();
+    }
+}
+
+}  // namespace sts6

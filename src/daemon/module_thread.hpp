@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one thread that executes commands.
+#pragma once
+
+#include <thread>
+
+#include <asio/io_context.hpp>
+
+#include "firmware/module/module.hpp"
+#include "src/links/command_queue.hpp"
+
+namespace sts6 {
+
+/// Takes whatever has queued as one batch, lets the module execute it, and hands the answers back to the
+/// links' loop when what they changed is durable.
+class ModuleThread {
+  public:
+    /// Starts the thread. The references must outlive it.
+    ModuleThread(Module& module, CommandQueue& queue, asio::io_context& loop);
+    ModuleThread(const ModuleThread&) = delete;
+    ModuleThread& operator=(const ModuleThread&) = delete;
+    /// Executes what is still queued; the queue must be closed, or will be.
+    ~ModuleThread();
+
+  private:
+    void run() noexcept;
+
+    Module& module_;
+    CommandQueue& queue_;
+    asio::io_context& loop_;
+    std::thread thread_;
+};
+
+}  // namespace sts6

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The directory that holds one module: its configuration, its state, its PINs and, for a software token, its
+// keys.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "firmware/ports/store.hpp"
+#include "src/daemon/failure.hpp"
+
+namespace sts6 {
+
+/// Where things are in a state directory.
+class StateDir {
+  public:
+    /// `dir` is made absolute; nothing is touched.
+    explicit StateDir(const std::filesystem::path& dir) : root_(std::filesystem::absolute(dir)) {}
+
+    [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
+    [[nodiscard]] std::filesystem::path config_file() const { return root_ / "sts6d.toml"; }
+    [[nodiscard]] std::filesystem::path database() const { return root_ / "state" / "module.db"; }
+    [[nodiscard]] std::filesystem::path lock_file() const { return root_ / "state" / "lock"; }
+    [[nodiscard]] std::filesystem::path pins() const { return root_ / "pins"; }
+    /// SoftHSM's own configuration and store.
+    [[nodiscard]] std::filesystem::path hsm() const { return root_ / "hsm"; }
+
+    /// Refuses a directory that is missing, whose set-up was not finished, or in which anything belongs to
+    /// somebody else, can be read or written by group or others, or is a symbolic link.
+    [[nodiscard]] Outcome<void> check() const;
+
+  private:
+    std::filesystem::path root_;
+};
+
+/// Held by the one process that uses a state directory; the system frees it when the process ends, however.
+class StateLock {
+  public:
+    /// in_use when another process holds it.
+    [[nodiscard]] static Outcome<StateLock> take(const StateDir& dir);
+
+    StateLock(StateLock&& other) noexcept;
+    StateLock& operator=(StateLock&&) = delete;
+    StateLock(const StateLock&) = delete;
+    StateLock& operator=(const StateLock&) = delete;
+    ~StateLock();
+
+  private:
+    explicit StateLock(int descriptor) noexcept : descriptor_(descriptor) {}
+    int descriptor_;
+};
+
+/// A PKCS#11 token that exists already, initialised and with a user PIN. Without one, set-up makes a SoftHSM
+/// token in the state directory.
+struct ExternalToken {
+    std::filesystem::path module;
+    std::string token_label;
+    std::string init_args;  ///< pReserved of C_Initialize
+    std::filesystem::path pin_file;
+};
+
+struct SetupRequest {
+    std::filesystem::path dir;  ///< must not exist; its parent must
+    Profile profile = Profile::demo;
+    std::optional<ExternalToken> token;
+    /// A pack of schema sts6.vectors/1 whose registers are created with their test keys; lab profile only.
+    std::optional<std::filesystem::path> lab_keys;
+};
+
+/// Makes a state directory, complete or not at all, and says on the log what it does. Asks nothing.
+[[nodiscard]] Outcome<void> set_up(const SetupRequest& request);
+
+}  // namespace sts6
