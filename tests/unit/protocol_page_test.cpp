@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// docs/protocol.md against the program: its tables are rendered from commands.def and status.def, and the
+// frames it works out are checked. STS6_UPDATE_DOCS=1 rewrites the tables instead of comparing them.
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "sts6/commands.hpp"
+#include "sts6/frame.hpp"
+#include "sts6/ptvd.hpp"
+#include "sts6/status.hpp"
+
+namespace sts6 {
+namespace {
+
+constexpr std::string_view kEndMarker = "<!-- end of generated -->\n";
+
+std::filesystem::path page_path() {
+    return std::filesystem::path(STS6_SOURCE_DIR) / "docs" / "protocol.md";
+}
+
+std::string read_page() {
+    std::ifstream in(page_path(), std::ios::binary);
+    REQUIRE(in);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+std::string range_text(const FieldSpec& field) {
+    switch (field.rule) {
+        case RangeRule::register_number:
+            return "";
+        case RangeRule::pan:
+            return " (18 digits)";
+        case RangeRule::token:
+            return " (17 hexadecimal or 20 decimal digits)";
+        case RangeRule::plain:
+            break;
+    }
+    std::string_view unit;
+    if (field.type == FieldType::octets) unit = field.max == 1 ? " octet" : " octets";
+    if (field.type == FieldType::printable) unit = field.max == 1 ? " character" : " characters";
+    const bool unbounded = field.type == FieldType::number && field.min == 0 && field.max == 0xFFFFFFFF;
+    if (unbounded || field.type == FieldType::date_time) return "";
+    std::string text = " (" + std::to_string(field.min);
+    if (field.max == field.min + 1) text += " or " + std::to_string(field.max);
+    if (field.max > field.min + 1) text += " to " + std::to_string(field.max);
+    return text + std::string(unit) + ")";
+}
+
+std::string fields_text(const CommandRow& row) {
+    if (row.is_link_command()) return "fixed width";
+    std::string text;
+    for (const FieldSpec& field : row.fields) {
+        if (!text.empty()) text += ", ";
+        if (field.optional) text += "[";
+        text += std::string("`") + static_cast<char>(field.type) + "` " + field.name + range_text(field);
+        if (field.optional) text += "]";
+    }
+    return text.empty() ? "none" : text;
+}
+
+std::string_view phases_text(const CommandRow& row) {
+    const bool manufacturing = row.exists_in(Phase::manufacturing);
+    if (manufacturing && row.exists_in(Phase::operational)) return "any";
+    return manufacturing ? "manufacturing" : "operational";
+}
+
+std::string_view role_text(LinkRole role) {
+    return role == LinkRole::full ? "full" : "vend";
+}
+
+std::string render_commands() {
+    std::ostringstream out;
+    out << "| command | what it does | request body | phase | link role | changes state | longest answer | "
+           "mark |\n"
+           "|---|---|---|---|---|---|---|---|\n";
+    for (const CommandRow& row : kCommandTable) {
+        if (row.phases == 0) continue;
+        out << "| `" << row.header << "` | " << row.title << " | " << fields_text(row) << " | "
+            << phases_text(row) << " | " << role_text(row.role) << " | "
+            << (row.effect == Effect::reads ? "no" : "yes") << " | " << row.response_bound << " | "
+            << row.mark << " |\n";
+    }
+    return out.str();
+}
+
+std::string render_commands_not_built() {
+    std::ostringstream out;
+    out << "| command | what it will do | mark |\n|---|---|---|\n";
+    for (const CommandRow& row : kCommandTable) {
+        if (row.phases == 0) out << "| `" << row.header << "` | " << row.title << " | " << row.mark << " |\n";
+    }
+    return out.str();
+}
+
+std::string render_statuses() {
+    std::ostringstream out;
+    out << "| code | name in the program | meaning |\n|---|---|---|\n";
+    for (const StatusRow& row : kStatusTable) {
+        const auto code = status_code(row.status);
+        out << "| " << std::string_view(code.data(), code.size()) << " | `" << row.name << "` | "
+            << row.meaning << " |\n";
+    }
+    return out.str();
+}
+
+struct Block {
+    std::string_view name;
+    std::string (*render)();
+};
+
+constexpr std::array kBlocks = {
+    Block{"commands", render_commands},
+    Block{"commands not built", render_commands_not_built},
+    Block{"statuses", render_statuses},
+};
+
+std::string start_marker(std::string_view name) {
+    return "<!-- generated: " + std::string(name) + " -->\n";
+}
+
+std::size_t count_of(std::string_view text, std::string_view part) {
+    std::size_t count = 0;
+    for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1))
+        ++count;
+    return count;
+}
+
+// The page with every generated part rendered anew.
+std::string regenerated(std::string page) {
+    for (const Block& block : kBlocks) {
+        const std::string marker = start_marker(block.name);
+        const std::size_t start = page.find(marker);
+        INFO(marker);
+        REQUIRE(start != std::string::npos);
+        const std::size_t from = start + marker.size();
+        const std::size_t to = page.find(kEndMarker, from);
+        REQUIRE(to != std::string::npos);
+        page.replace(from, to - from, block.render());
+    }
+    return page;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+}
+
+// The frames that the page works out: lines that start with "> " or "< ", up to the first space after.
+std::vector<std::string> worked_frames(const std::string& page, std::string_view direction) {
+    std::vector<std::string> frames;
+    bool in_block = false;
+    for (const std::string& line : lines_of(page)) {
+        if (line.starts_with("```")) in_block = !in_block;
+        if (!in_block || !line.starts_with(direction)) continue;
+        const std::string rest = line.substr(direction.size());
+        frames.push_back(rest.substr(0, rest.find("  ")));
+    }
+    return frames;
+}
+
+}  // namespace
+
+TEST_CASE("protocol page: the tables are those of the program") {
+    const std::string page = read_page();
+    const std::string expected = regenerated(page);
+    const char* const update = std::getenv("STS6_UPDATE_DOCS");  // NOLINT(concurrency-mt-unsafe): one thread
+    if (update != nullptr && std::string_view(update) == "1" && page != expected) {
+        std::ofstream(page_path(), std::ios::binary) << expected;
+        WARN("docs/protocol.md was rewritten");
+        return;
+    }
+    const auto have = lines_of(page);
+    const auto want = lines_of(expected);
+    for (std::size_t i = 0; i < std::min(have.size(), want.size()); ++i) {
+        if (have[i] == want[i]) continue;
+        FAIL("line " << i + 1 << " is\n"
+                     << have[i] << "\nand should be\n"
+                     << want[i] << "\n(STS6_UPDATE_DOCS=1)");
+    }
+    CHECK(page == expected);
+}
+
+TEST_CASE("protocol page: every table stands there once") {
+    const std::string page = read_page();
+    for (const Block& block : kBlocks) CHECK(count_of(page, start_marker(block.name)) == 1);
+    CHECK(count_of(page, "<!-- generated: ") == kBlocks.size());
+    CHECK(count_of(page, kEndMarker) == kBlocks.size());
+}
+
+TEST_CASE("protocol page: a stale table is noticed") {
+    const std::string page = regenerated(read_page());
+    CHECK(regenerated(page) == page);
+    for (const Block& block : kBlocks) {
+        std::string stale = page;
+        stale.insert(stale.find(start_marker(block.name)) + start_marker(block.name).size(), "| stale |\n");
+        CHECK(regenerated(stale) == page);
+    }
+    for (const CommandRow& row : kCommandTable) {
+        INFO(row.header);
+        const std::string cell = "| `" + std::string(row.header) + "` |";
+        CHECK(count_of(render_commands(), cell) == (row.phases != 0 ? 1 : 0));
+        CHECK(count_of(render_commands_not_built(), cell) == (row.phases != 0 ? 0 : 1));
+    }
+}
+
+TEST_CASE("protocol page: worked requests are requests that the program takes") {
+    const auto frames = worked_frames(read_page(), "> ");
+    CHECK(frames.size() >= 8);
+    for (const std::string& frame : frames) {
+        INFO(frame);
+        const auto message = frame::check(frame);
+        REQUIRE(message);
+        const CommandRow* row = find_command(*message);
+        REQUIRE(row != nullptr);
+        CHECK(row->phases != 0);
+        if (row->is_link_command()) continue;
+        CHECK(parse_fields(message->substr(frame::kHeaderLength), row->fields, 64));
+    }
+}
+
+TEST_CASE("protocol page: worked answers are well formed and within their bounds") {
+    const auto frames = worked_frames(read_page(), "< ");
+    CHECK(frames.size() >= 8);
+    for (const std::string& frame : frames) {
+        INFO(frame);
+        const auto message = frame::check(frame);
+        REQUIRE(message);
+        REQUIRE(message->size() >= frame::kHeaderLength + 2);
+        CHECK((*message)[2] == '!');
+        CHECK(find_status(message->substr(frame::kHeaderLength, 2)));
+        std::string request(message->substr(0, frame::kHeaderLength));
+        request[2] = '?';
+        const CommandRow* row = find_command(request);
+        CHECK((row != nullptr || request == "GL?ER"));
+        if (row == nullptr || row->is_link_command()) continue;
+        CHECK(frame.size() <= row->response_bound);
+        std::array<PtvdField, kMaxFields> fields{};
+        CHECK(split_fields(message->substr(frame::kHeaderLength + 2), fields));
+    }
+}
+
+TEST_CASE("protocol page: every command that is built has its answer described, with a heading of its own") {
+    const std::string page = read_page();
+    for (const CommandRow& row : kCommandTable) {
+        INFO(row.header);
+        const std::string heading = "### `" + std::string(row.header) + "`";
+        CHECK(count_of(page, heading) == (row.phases != 0 ? 1 : 0));
+    }
+}
+
+TEST_CASE("protocol page: the marks are explained") {
+    const std::string page = read_page();
+    for (const char* const mark : {"| [A] |", "| [B] |", "| [C] |", "| [P] |"}) {
+        INFO(mark);
+        CHECK(count_of(page, mark) >= 1);
+    }
+    CHECK(page.find("reconstructed") != std::string::npos);
+}
+
+}  // namespace sts6

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// sts6-bench: what the parts cost, as ratios within one run.
+#include <exception>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+
+#include "sts6/exit_code.hpp"
+#include "tools/bench/benches.hpp"
+
+int main(int argc, char** argv) {
+    CLI::App app("sts6-bench: what the parts of the module cost, as ratios within one run");
+    std::string pack;
+    CLI::App* engine = app.add_subcommand("engine", "tokens made in memory against their own kernels");
+    CLI::App* hsm = app.add_subcommand("hsm", "tokens through SoftHSM against its raw signature rate");
+    CLI::App* tcp = app.add_subcommand("tcp", "SM?DI over TCP against an echo server");
+    tcp->add_option("PACK", pack, "a pack of conformance vectors, for the lab module's keys")
+        ->required()
+        ->check(CLI::ExistingFile);
+    app.require_subcommand(1);
+    CLI11_PARSE(app, argc, argv);
+    try {
+        if (engine->parsed()) sts6::bench::bench_engine();
+        if (hsm->parsed()) sts6::bench::bench_hsm();
+        if (tcp->parsed()) sts6::bench::bench_tcp(pack);
+    } catch (const std::exception& error) {
+        std::cerr << "sts6-bench: " << error.what() << "\n";
+        return sts6::kExitRefused;
+    }
+    return 0;
+}

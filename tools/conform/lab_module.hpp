@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// A throw-away lab module: set up, served by a daemon of its own, gone with the object.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/conform/child_process.hpp"
+
+namespace sts6::conform {
+
+/// The daemon's module time at start (CCYYMMDDThhmmssZ).
+inline constexpr const char* kLabTime = "20020101T000000Z";
+
+class LabModule {
+  public:
+    /// Sets a lab module up with the keys of a pack. The programs are those beside this one. Throws
+    /// std::runtime_error, with what the programs logged, when a step fails.
+    explicit LabModule(const std::filesystem::path& pack);
+
+    /// (Re)starts its daemon, with a file of EA07 tables or the sample set.
+    void start(const std::optional<std::filesystem::path>& sta_tables,
+               const std::string& lab_time = kLabTime);
+    /// Ends the daemon as SIGTERM does; throws when it does not end well.
+    void stop();
+
+    /// "tcp:127.0.0.1:PORT" of the running daemon.
+    [[nodiscard]] const std::string& url() const noexcept { return url_; }
+    [[nodiscard]] std::filesystem::path dir() const { return place_.path() / "module"; }
+    [[nodiscard]] ChildProcess& daemon() { return *daemon_; }
+    /// What set-up and daemon have logged.
+    [[nodiscard]] std::filesystem::path log() const { return place_.path() / "log"; }
+
+  private:
+    TemporaryDirectory place_;
+    std::optional<ChildProcess> daemon_;
+    std::string url_;
+};
+
+/// The path of a program in this program's directory.
+std::string program_path(const char* name);
+
+/// The value of `key=` in a ready line; empty when it has none.
+std::string ready_value(const std::string& line, const std::string& key);
+
+}  // namespace sts6::conform

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// sts6-conform: runs conformance packs against a module.
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <stdexcept>
+
+#include <CLI/CLI.hpp>
+
+#include "sts6/client.hpp"
+#include "sts6/exit_code.hpp"
+#include "tools/conform/pack.hpp"
+#include "tools/conform/report.hpp"
+#include "tools/conform/runner.hpp"
+
+namespace {
+
+using namespace sts6::conform;
+
+struct Arguments {
+    bool self = false;
+    std::string connect;
+    std::string sta_tables;
+    std::string json;
+    std::string junit;
+    std::vector<std::string> packs;
+};
+
+void write_report(const std::string& path, const std::string& text) {
+    if (path.empty()) return;
+    if (path == "-") {
+        if (!(std::cout << text << std::flush)) throw std::runtime_error("standard output cannot be written");
+        return;
+    }
+    std::ofstream file(path);
+    if (!(file << text << std::flush)) throw std::runtime_error(path + ": cannot be written");
+}
+
+std::vector<Pack> read_packs(const std::vector<std::string>& paths) {
+    std::vector<Pack> packs;
+    for (const std::string& path : paths) {
+        auto pack = read_pack(path);
+        if (pack) {
+            packs.push_back(std::move(*pack));
+        } else {
+            std::cerr << "sts6-conform: " << path << " is of another schema and left out\n";
+        }
+    }
+    return packs;
+}
+
+/// A module that is not there fails no case.
+std::optional<sts6::Errc> connection_fault(const std::string& url) {
+    const auto client = sts6::Client::connect(url);
+    return client ? std::nullopt : std::optional(client.error());
+}
+
+int run(const Arguments& arguments) {
+    const std::vector<Pack> packs = read_packs(arguments.packs);
+    if (!arguments.self) {
+        if (const auto fault = connection_fault(arguments.connect)) {
+            std::cerr << "sts6-conform: " << arguments.connect << ": " << errc_text(*fault) << "\n";
+            return sts6::exit_code(*fault);
+        }
+    }
+    RunOptions options;
+    if (!arguments.self) options.connect = arguments.connect;
+    if (!arguments.sta_tables.empty()) options.sta_tables = arguments.sta_tables;
+    const Report report = run_packs(packs, options);
+    write_report(arguments.json, to_json(report));
+    write_report(arguments.junit, to_junit(report));
+    (arguments.json == "-" || arguments.junit == "-" ? std::cerr : std::cout) << to_text(report);
+    return report.count(Verdict::failed) == 0 ? 0 : sts6::kExitConformance;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("sts6-conform: run conformance packs (schema sts6.vectors/1) against a module");
+    app.set_version_flag("--version", STS6_VERSION);
+    Arguments arguments;
+    CLI::Option* self = app.add_flag("--self", arguments.self, "make a throw-away lab module for each pack");
+    CLI::Option* connect =
+        app.add_option("--connect", arguments.connect, "test a running module that holds the packs' keys");
+    self->excludes(connect);
+    app.add_option("--sta-tables", arguments.sta_tables, "file with the licensed EA07 tables")
+        ->check(CLI::ExistingFile);
+    app.add_option("--json", arguments.json, "write the report as JSON; - = standard output");
+    app.add_option("--junit", arguments.junit, "write the report as JUnit XML; - = standard output");
+    app.add_option("PACK", arguments.packs, "packs to run")->required();
+    try {
+        app.parse(argc, argv);
+        if (!arguments.self && arguments.connect.empty()) throw CLI::RequiredError("--self or --connect");
+        if (arguments.json == "-" && arguments.junit == "-") {
+            throw CLI::ValidationError("--json and --junit", "only one can have standard output");
+        }
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : sts6::kExitUsage;
+    }
+    try {
+        return run(arguments);
+    } catch (const std::exception& error) {
+        std::cerr << "sts6-conform: " << error.what() << "\n";
+        return sts6::kExitUsage;
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/conform/pack.hpp"
+#include "tools/conform/report.hpp"
+
+namespace sts6::conform {
+
+struct RunOptions {
+    std::optional<std::string> connect;  ///< a running module; none = a throw-away lab module for each pack
+    std::optional<std::filesystem::path> sta_tables;
+};
+
+/// Runs every case, in the order of the packs, with the EA07 table set that it names.
+Report run_packs(const std::vector<Pack>& packs, const RunOptions& options);
+
+}  // namespace sts6::conform

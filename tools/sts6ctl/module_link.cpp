@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/sts6ctl/module_link.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <utility>
+
+#include "sts6/ptvd.hpp"
+#include "sts6/status.hpp"
+
+namespace sts6::ctl {
+
+namespace {
+
+Client connect(const std::string& url) {
+    auto client = Client::connect(url);
+    if (!client) throw CtlError(exit_code(client.error()), url + ": " + errc_text(client.error()));
+    return std::move(*client);
+}
+
+void show_frame(FrameDirection direction, std::string_view frame) {
+    std::cerr << (direction == FrameDirection::sent ? "> " : "< ");
+    for (const char c : frame) {
+        const auto octet = static_cast<unsigned char>(c);
+        if (octet >= ' ' && octet <= '~') {
+            std::cerr << c;
+        } else {
+            std::cerr << "\\x" << hex_digit(octet >> 4U) << hex_digit(octet);
+        }
+    }
+    std::cerr << "\n";
+}
+
+}  // namespace
+
+ModuleLink::ModuleLink(const std::string& url, bool raw) : client_(connect(url)) {
+    if (raw) client_.on_frame(show_frame);
+}
+
+Response ModuleLink::send(std::string_view message) {
+    auto response = client_.exchange(message);
+    if (!response) {
+        // What came is damaged, not what was asked for.
+        if (response.error() == Errc::malformed) throw CtlError(kExitIntegrity, "the answer is damaged");
+        throw CtlError(exit_code(response.error()), errc_text(response.error()));
+    }
+    return std::move(*response);
+}
+
+std::vector<std::string> ModuleLink::call(std::string_view message, std::string_view types) {
+    const Response response = send(message);
+    throw_if_refused(response);
+    return field_values(response, types);
+}
+
+std::vector<std::string> field_values(const Response& response, std::string_view types) {
+    const auto fields = response.fields();
+    std::vector<std::string> values;
+    std::string found;
+    if (fields) {
+        for (const PtvdField& field : *fields) {
+            found += field.type;
+            values.emplace_back(field.value);
+        }
+    }
+    if (found != types) throw CtlError(kExitIntegrity, "unexpected answer: " + response.text);
+    return values;
+}
+
+Cards ModuleLink::key_cards(std::uint32_t register_number) {
+    return split_cards(call("SM?GAN" + std::to_string(register_number) + "~", "P")[0]);
+}
+
+void throw_if_refused(const Response& response) {
+    if (response.ok()) return;
+    const bool error_state = response.link_error && response.status == Status::app_error_state;
+    throw CtlError(error_state ? kExitErrorState : kExitRefused,
+                   "refused: " + status_in_words(response.code));
+}
+
+std::string status_in_words(std::string_view code) {
+    const auto row = find_status(code);
+    if (!row) return std::string(code);
+    return std::string(code) + " " + row->name + " (" + row->meaning + ")";
+}
+
+Cards split_cards(std::string_view text) {
+    constexpr std::size_t kTagLength = 3;
+    Cards cards;
+    while (!text.empty()) {
+        const std::string_view card = text.substr(0, text.find(';'));
+        if (card.size() >= kTagLength) cards.emplace(card.substr(0, kTagLength), card.substr(kTagLength));
+        text.remove_prefix(std::min(text.size(), card.size() + 1));
+    }
+    return cards;
+}
+
+}  // namespace sts6::ctl
