@@ -2,6 +2,7 @@
 #include "firmware/sts/crc.hpp"
 
 #include <array>
+#include <cstddef>
 
 namespace sts6::sts {
 
@@ -10,28 +11,35 @@ namespace {
 constexpr unsigned kReflectedPolynomial = 0xA001;  // x^16 + x^15 + x^2 + 1
 constexpr unsigned kInitial = 0xFFFF;
 
-constexpr auto kTable = [] {
-    std::array<std::uint16_t, 256> table{};
-    for (unsigned octet = 0; octet < table.size(); ++octet) {
-        unsigned value = octet;
-        for (int bit = 0; bit < 8; ++bit) {
-            value = (value & 1U) != 0 ? (value >> 1U) ^ kReflectedPolynomial : value >> 1U;
-        }
-        table[octet] = static_cast<std::uint16_t>(value);
-    }
-    return table;
-}();
+constexpr std::size_t kOctets = 7;
 
-constexpr unsigned add_octet(unsigned crc, std::uint64_t octet) noexcept {
-    return (crc >> 8U) ^ kTable[(crc ^ octet) & 0xFFU];
+constexpr unsigned add_octet(unsigned crc, unsigned octet) noexcept {
+    crc ^= octet;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1U) != 0 ? (crc >> 1U) ^ kReflectedPolynomial : crc >> 1U;
+    return crc;
 }
 
-unsigned crc_of(unsigned token_class, std::uint64_t top48) noexcept {
-    unsigned crc = add_octet(kInitial, token_class);
-    for (unsigned shift = 48; shift > 0;) {
-        shift -= 8;
-        crc = add_octet(crc, top48 >> shift);
+/// What an octet adds to the CRC with n octets behind it: the CRC is linear, so the seven look-ups of a token
+/// don't wait for one another.
+constexpr auto kTables = [] {
+    std::array<std::array<std::uint16_t, 256>, kOctets> tables{};
+    for (unsigned octet = 0; octet < 256; ++octet) {
+        unsigned crc = add_octet(0, octet);
+        for (auto& table : tables) {
+            table[octet] = static_cast<std::uint16_t>(crc);
+            crc = add_octet(crc, 0);
+        }
     }
+    return tables;
+}();
+
+unsigned crc_of(unsigned token_class, std::uint64_t top48) noexcept {
+    // The initial value meets the first two octets.
+    const std::uint64_t octets = ((static_cast<std::uint64_t>(token_class) << 48U) | top48) ^
+                                 (static_cast<std::uint64_t>(kInitial) << 40U);
+    unsigned crc = 0;
+    for (std::size_t behind = 0; behind < kOctets; ++behind)
+        crc ^= kTables[behind][(octets >> (8 * behind)) & 0xFFU];
     return crc;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "firmware/sts/decoder_key.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -46,15 +47,28 @@ std::string_view base_date_item(BaseDate base_date) noexcept {
     return "93";
 }
 
-void put_item(ByteWriter& out, std::string_view text) noexcept {
-    out.put_be(text.size(), 1);
-    out.put(text);
-}
+/// D with zeros where the parameters go. Counts and lengths stand before what they count.
+constexpr std::array<std::uint8_t, kDkga04DataOctets> kEmptyData = {
+    4, 2, '0', '4', 2, 0, 0, 2, 0, 0, 2, 0, 0,                     // DKGA, base date, EA, TI
+    0,                                                             // between label and context
+    4, 6, 0,   0,   0, 0, 0, 0, 1, 0, 1, 0, 18, 0, 0, 0, 0, 0, 0,  // SGC, KT, KRN, PAN
+    0, 0, 0,   0,   0, 0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0};          // and L
+constexpr std::size_t kBaseDateAt = 5;
+constexpr std::size_t kEaAt = 8;
+constexpr std::size_t kTiAt = 11;
+constexpr std::size_t kSgcAt = 16;
+constexpr std::size_t kKtAt = 23;
+constexpr std::size_t kKrnAt = 25;
+constexpr std::size_t kPanAt = 27;
+constexpr std::size_t kLengthAt = 45;
 
 template <std::size_t N>
-void put_number(ByteWriter& out, std::uint32_t value) noexcept {
-    const auto digits = decimal<N>(value);
-    put_item(out, {digits.data(), N});
+void put_digits(std::span<std::uint8_t, kDkga04DataOctets> d, std::size_t at, std::uint32_t value) noexcept {
+    std::ranges::copy(decimal<N>(value), d.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+void put_text(std::span<std::uint8_t, kDkga04DataOctets> d, std::size_t at, std::string_view text) noexcept {
+    std::ranges::copy(text, d.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
 }  // namespace
@@ -73,20 +87,15 @@ void dkga02_data(const DecoderKeyParameters& parameters,
 
 void dkga04_data(const DecoderKeyParameters& parameters,
                  std::span<std::uint8_t, kDkga04DataOctets> d) noexcept {
-    constexpr unsigned kItems = 4;
-    ByteWriter out(d);
-    out.put_be(kItems, 1);
-    put_item(out, "04");
-    put_item(out, base_date_item(parameters.base_date));
-    put_number<2>(out, static_cast<std::uint32_t>(parameters.ea));
-    put_number<2>(out, parameters.ti);
-    out.put_be(0, 1);
-    out.put_be(kItems, 1);
-    put_number<6>(out, parameters.sgc);
-    put_number<1>(out, static_cast<std::uint32_t>(parameters.kt));
-    put_number<1>(out, parameters.krn);
-    put_item(out, key_pan(parameters).text());
-    out.put_be(std::uint64_t{decoder_key_octets(parameters.ea)} * 8, 4);
+    std::ranges::copy(kEmptyData, d.begin());
+    put_text(d, kBaseDateAt, base_date_item(parameters.base_date));
+    put_digits<2>(d, kEaAt, static_cast<std::uint32_t>(parameters.ea));
+    put_digits<2>(d, kTiAt, parameters.ti);
+    put_digits<6>(d, kSgcAt, parameters.sgc);
+    put_digits<1>(d, kKtAt, static_cast<std::uint32_t>(parameters.kt));
+    put_digits<1>(d, kKrnAt, parameters.krn);
+    put_text(d, kPanAt, key_pan(parameters).text());
+    store_be(decoder_key_octets(parameters.ea) * 8U, d.subspan<kLengthAt, 4>());
 }
 
 }  // namespace sts6::sts

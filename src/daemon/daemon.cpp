@@ -13,7 +13,6 @@
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/signal_set.hpp>
-#include <asio/steady_timer.hpp>
 #include <spdlog/spdlog.h>
 
 #include "firmware/commands/link.hpp"
@@ -108,7 +107,6 @@ class Daemon {
     std::optional<asio::executor_work_guard<asio::io_context::executor_type>> answers_to_come_;
     std::optional<TcpListener> tcp_;
     std::optional<ModuleThread> module_thread_;
-    std::optional<asio::steady_timer> stop_deadline_;
 };
 
 Outcome<void> Daemon::prepare(const DaemonOptions& options) {
@@ -177,7 +175,12 @@ Outcome<void> Daemon::start_module(const DaemonOptions& options) {
     }
     module_ = std::make_unique<Module>(settings, *hsm_, *store_, *clock_, *random_);
     log_start(state_, settings, *hsm_, tables_);
-    if (auto started = module_->start(); !started) return fail_at("module", started.error());
+    if (auto started = module_->start(); !started) {
+        if (started.error() != Errc::invalid_argument) return fail_at("module", started.error());
+        return fail(Errc::invalid_argument,
+                    "a register above \"registers\" = " + std::to_string(config_.registers) +
+                        " holds a key: raise it in sts6d.toml");
+    }
     if (module_->in_error_state()) {
         spdlog::critical("a self-test failed: the module is in its error state and answers GL!ER58 only");
     }
@@ -213,6 +216,9 @@ Outcome<void> Daemon::serve(std::ostream& out) {
     module_thread_.emplace(*module_, queue_, loop_);
     out << "ready state=" << phase_text(*module_) << " tcp=" << endpoint_text(tcp_->endpoint()) << std::endl;
     loop_.run();
+    // stop() has been called: the answers in flight leave, and the loop runs out of work.
+    loop_.restart();
+    loop_.run_for(kLongestStop);
     tcp_.reset();
     spdlog::info("stopped");
     return {};
@@ -225,8 +231,7 @@ void Daemon::stop() {
     module_thread_.reset();
     // The answers of the last batch are in the loop's queue now.
     answers_to_come_.reset();
-    stop_deadline_.emplace(loop_, kLongestStop);
-    stop_deadline_->async_wait([this](const asio::error_code&) { loop_.stop(); });
+    loop_.stop();
 }
 
 }  // namespace

@@ -123,7 +123,9 @@ Outcome<void> Setup::make_directories() {
         return fail(Errc::not_found, root.parent_path().string() + " is no directory");
     }
     if (!fs::create_directory(root, error)) {
-        if (error) return fail(Errc::io_failed, root.string() + ": " + error.message());
+        if (error && error != std::errc::file_exists) {
+            return fail(Errc::io_failed, root.string() + ": " + error.message());
+        }
         return fail(Errc::already_exists, root.string() + " exists already");
     }
     made_ = true;

@@ -2,8 +2,10 @@
 #include "tools/conform/pack.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -27,10 +29,18 @@ CaseKind kind_of(const std::string& name) {
     return CaseKind::unknown;
 }
 
+std::uint32_t read_sgc(const std::string& text) {
+    std::uint32_t sgc = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), sgc);
+    if (error != std::errc() || end != text.data() + text.size())
+        throw std::runtime_error("sgc is no number");
+    return sgc;
+}
+
 PackRegister read_register(const json& source) {
     return {.number = source.at("register").get<std::uint32_t>(),
             .dkga = source.at("dkga").get<unsigned>(),
-            .sgc = static_cast<std::uint32_t>(std::stoul(source.at("sgc").get<std::string>())),
+            .sgc = read_sgc(source.at("sgc").get<std::string>()),
             .krn = source.at("krn").get<unsigned>(),
             .ken = source.at("ken").get<unsigned>(),
             .base_date = source.at("base_date").get<unsigned>()};

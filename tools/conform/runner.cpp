@@ -93,12 +93,18 @@ std::string fault_in_token(const Case& test, const Response& response) {
     return {};
 }
 
+/// The module sends hexadecimal digits so; a pack need not.
+std::string upper_case(std::string digits) {
+    for (char& c : digits) c = c >= 'a' && c <= 'f' ? static_cast<char>(c - 'a' + 'A') : c;
+    return digits;
+}
+
 /// SM?VT must read back what was asked for.
 std::string fault_in_verification(const Case& test, Target& target, const std::string& token) {
     const Response response = target.exchange("SM?VT" + meter_fields(test) + "P" + token + "~");
     const unsigned token_class = test.kind == CaseKind::credit ? sts::kClassCredit : sts::kClassManagement;
     const std::string expected = "N0~N" + std::to_string(token_class) + "~N" + std::to_string(test.subclass) +
-                                 "~H" + test.value + "~H" + test.tid + "~";
+                                 "~H" + upper_case(test.value) + "~H" + upper_case(test.tid) + "~";
     if (response.ok() && response.body == expected) return {};
     return "SM?VT reads the token as " + response.text;
 }
@@ -133,7 +139,6 @@ std::string obstacle(const Pack& pack, const Case& test) {
 
 /// Why a case can't run on this target; empty when it can.
 std::string obstacle(const Pack& pack, const Case& test, Target& target) {
-    if (test.kind == CaseKind::check_drn) return {};
     if (test.ea == kEaSta && !target.has_tables(test.sta_tables)) {
         return "the case needs the " + test.sta_tables + " EA07 tables (--sta-tables)";
     }
@@ -156,8 +161,7 @@ std::string obstacle(const Pack& pack, const Case& test, Target& target) {
 CaseResult run_case(const Pack& pack, const Case& test, Target& target) {
     const std::string reason = obstacle(pack, test, target);
     if (!reason.empty()) return verdict(pack, test, Verdict::skipped, reason);
-    const std::string fault =
-        test.kind == CaseKind::check_drn ? run_check_drn(test) : run_token(test, target);
+    const std::string fault = run_token(test, target);
     return verdict(pack, test, fault.empty() ? Verdict::passed : Verdict::failed, fault);
 }
 
@@ -186,10 +190,13 @@ void run_cases(const Pack& pack, Target& target, Choice chosen, std::vector<Case
     }
 }
 
-bool can_run(const Pack& pack, const Case& test, std::vector<CaseResult>& results, std::size_t place) {
+/// The result of a case that needs no module.
+std::optional<CaseResult> run_alone(const Pack& pack, const Case& test) {
     const std::string reason = obstacle(pack, test);
-    if (!reason.empty()) results[place] = verdict(pack, test, Verdict::skipped, reason);
-    return reason.empty();
+    if (!reason.empty()) return verdict(pack, test, Verdict::skipped, reason);
+    if (test.kind != CaseKind::check_drn) return std::nullopt;
+    const std::string fault = run_check_drn(test);
+    return verdict(pack, test, fault.empty() ? Verdict::passed : Verdict::failed, fault);
 }
 
 void run_on_lab_module(const Pack& pack, const RunOptions& options, const std::vector<bool>& runnable,
@@ -214,8 +221,11 @@ void run_on_lab_module(const Pack& pack, const RunOptions& options, const std::v
 std::vector<CaseResult> run_pack(const Pack& pack, const RunOptions& options, Report& report) {
     std::vector<CaseResult> results(pack.cases.size());
     std::vector<bool> runnable(pack.cases.size());
-    for (std::size_t i = 0; i < pack.cases.size(); ++i)
-        runnable[i] = can_run(pack, pack.cases[i], results, i);
+    for (std::size_t i = 0; i < pack.cases.size(); ++i) {
+        const auto result = run_alone(pack, pack.cases[i]);
+        runnable[i] = !result;
+        if (result) results[i] = *result;
+    }
     if (std::ranges::find(runnable, true) == runnable.end()) return results;
     try {
         if (options.connect) {
@@ -232,7 +242,7 @@ std::vector<CaseResult> run_pack(const Pack& pack, const RunOptions& options, Re
         }
     } catch (const std::exception& error) {
         for (std::size_t i = 0; i < results.size(); ++i) {
-            if (results[i].id.empty())
+            if (runnable[i] && results[i].id.empty())
                 results[i] = verdict(pack, pack.cases[i], Verdict::failed, error.what());
         }
     }

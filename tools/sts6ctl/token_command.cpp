@@ -162,6 +162,8 @@ void run_verify(const TokenOptions& options, const CommonOptions& common) {
     const std::string& result = values[0];
     json report = {{"result", result_in_words(result)}};
     if (read) {
+        const bool sized = (values[3].size() == 4 || values[3].size() == 6) && values[4].size() == 6;
+        if (!sized) throw CtlError(kExitIntegrity, "unexpected answer: " + response.text);
         const sts::TokenFields token{.token_class = ptvd::parse_number(values[1]).value_or(0),
                                      .subclass = ptvd::parse_number(values[2]).value_or(0),
                                      .rnd = 0,
@@ -177,19 +179,20 @@ void run_verify(const TokenOptions& options, const CommonOptions& common) {
 
 /// The first octets of a file, read past every buffer that would keep them. Gives their number.
 std::size_t read_file(const std::string& path, std::span<std::uint8_t> into) {
+    const auto failed = [&path](int error) {
+        usage_error(path + ": " + std::generic_category().message(error));
+    };
     const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (descriptor < 0) failed(errno);
     std::size_t size = 0;
-    ssize_t count = descriptor < 0 ? -1 : 1;
-    while (count > 0 && size < into.size()) {
+    ssize_t count = 0;
+    do {
         count = read(descriptor, into.data() + size, into.size() - size);
-        if (count < 0 && errno == EINTR)
-            count = 1;
-        else if (count > 0)
-            size += static_cast<std::size_t>(count);
-    }
+        if (count > 0) size += static_cast<std::size_t>(count);
+    } while ((count > 0 && size < into.size()) || (count < 0 && errno == EINTR));
     const int error = errno;
-    if (descriptor >= 0) close(descriptor);
-    if (count < 0) usage_error(path + ": " + std::generic_category().message(error));
+    close(descriptor);
+    if (count < 0) failed(error);
     return size;
 }
 
