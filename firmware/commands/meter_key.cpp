@@ -7,15 +7,32 @@ namespace {
 
 constexpr std::size_t kRegisterField = 0;
 constexpr std::size_t kPanField = 1;
-constexpr std::uint32_t kMostTi = 99;
+}  // namespace
 
-std::optional<Ea> ea_of(std::uint32_t number, Dkga dkg) noexcept {
+std::optional<Ea> ea_for(std::uint32_t number, Dkga dkg) noexcept {
     if (number == static_cast<std::uint32_t>(Ea::sta)) return Ea::sta;
     if (number == static_cast<std::uint32_t>(Ea::misty1) && dkg == Dkga::dkga04) return Ea::misty1;
     return std::nullopt;
 }
 
-}  // namespace
+DerivationRequest decoder_key_request(const Register& key_register, const sts::Pan& pan, std::uint8_t ti,
+                                      Ea ea) noexcept {
+    const KeyAttributes& key = key_register.row.attributes;
+    const sts::DecoderKeyParameters parameters{.kt = key.ktc,
+                                               .sgc = key.sgc,
+                                               .ti = ti,
+                                               .krn = key.krn,
+                                               .pan = pan,
+                                               .ea = ea,
+                                               .base_date = key.base_date};
+    DerivationRequest request{.key = key_register.key, .dkga = key.dkg, .ea = ea, .data = {}};
+    if (key.dkg == Dkga::dkga04) {
+        sts::dkga04_data(parameters, request.data);
+    } else {
+        sts::dkga02_data(parameters, std::span(request.data).first<sts::kDkga02DataOctets>());
+    }
+    return request;
+}
 
 Result<MeterKey, Status> find_meter_key(ModuleContext& context, const Fields& fields) noexcept {
     const auto pan = sts::Pan::parse(fields.text(kPanField));
@@ -27,23 +44,9 @@ Result<MeterKey, Status> find_meter_key(ModuleContext& context, const Fields& fi
 
 Result<DerivationRequest, Status> derivation_for(const MeterKey& meter, std::uint32_t ti,
                                                  std::uint32_t ea) noexcept {
-    const KeyAttributes& key = meter.key_register->row.attributes;
-    const auto algorithm = ea_of(ea, key.dkg);
+    const auto algorithm = ea_for(ea, meter.key_register->row.attributes.dkg);
     if (!algorithm || ti > kMostTi) return Unexpected{Status::key_param_error};
-    const sts::DecoderKeyParameters parameters{.kt = key.ktc,
-                                               .sgc = key.sgc,
-                                               .ti = static_cast<std::uint8_t>(ti),
-                                               .krn = key.krn,
-                                               .pan = meter.pan,
-                                               .ea = *algorithm,
-                                               .base_date = key.base_date};
-    DerivationRequest request{.key = meter.key_register->key, .dkga = key.dkg, .ea = *algorithm, .data = {}};
-    if (key.dkg == Dkga::dkga04) {
-        sts::dkga04_data(parameters, request.data);
-    } else {
-        sts::dkga02_data(parameters, std::span(request.data).first<sts::kDkga02DataOctets>());
-    }
-    return request;
+    return decoder_key_request(*meter.key_register, meter.pan, static_cast<std::uint8_t>(ti), *algorithm);
 }
 
 }  // namespace sts6::commands

@@ -17,6 +17,16 @@ struct MeterKey {
     sts::Pan pan;
 };
 
+/// The decoder key of `meter` under a key register, TI and EA. Precondition: they go together.
+DerivationRequest decoder_key_request(const Register& key_register, const sts::Pan& pan, std::uint8_t ti,
+                                      Ea ea) noexcept;
+
+/// EA 7 or 11, when it goes with the key's algorithm (tokens.md 3.5).
+std::optional<Ea> ea_for(std::uint32_t number, Dkga dkg) noexcept;
+
+inline constexpr std::uint32_t kMostTi = 99;
+inline constexpr std::uint32_t kMostTct = 99;
+
 /// Reads PAN (76) and register (22, 01) from fields 0 and 1, in the order of docs/protocol.md.
 Result<MeterKey, Status> find_meter_key(ModuleContext& context, const Fields& fields) noexcept;
 

@@ -16,7 +16,6 @@ constexpr std::size_t kSubclassField = 5;
 constexpr std::size_t kAmountField = 6;
 constexpr std::size_t kTidField = 7;
 
-constexpr std::uint32_t kMostTct = 99;
 constexpr std::uint32_t kCurrencyAmountLimit = 1U << 20U;
 
 bool is_credit_subclass(std::uint32_t subclass) noexcept {
@@ -74,7 +73,7 @@ std::optional<Status> prepare(ModuleContext& context, Command& command, const To
                         ? sts::credit_token(subclass, *rnd, tid, *amount)
                         : sts::management_token(subclass, *rnd, tid, *amount);
     command.ea = derivation->ea;
-    command.derivation = *derivation;
+    command.derive(*derivation);
     return std::nullopt;
 }
 
@@ -97,10 +96,9 @@ void check_management(ModuleContext& context, Command& command) noexcept {
     check(context, command, kManagement);
 }
 
-void build_token(ModuleContext& context, Command& command,
-                 std::span<const std::uint8_t, 16> decoder_key) noexcept {
+void build_token(ModuleContext& context, Command& command, std::span<const DerivationResult> keys) noexcept {
     const sts::TokenNumber token =
-        sts::seal_token(command.clear, command.ea, decoder_key, context.settings.sta_tables);
+        sts::seal_token(command.clear, command.ea, keys[0].key.octets(), context.settings.sta_tables);
     const auto hex = token.hex();
     const auto digits = token.decimal();
     command.succeed(

@@ -8,8 +8,7 @@ namespace sts6::commands {
 
 void check_credit(ModuleContext& context, Command& command) noexcept;
 void check_management(ModuleContext& context, Command& command) noexcept;
-void build_token(ModuleContext& context, Command& command,
-                 std::span<const std::uint8_t, 16> decoder_key) noexcept;
+void build_token(ModuleContext& context, Command& command, std::span<const DerivationResult> keys) noexcept;
 void undo_token(ModuleContext& context, Command& command) noexcept;
 
 inline constexpr Handler kVendCredit{CommandId::vend_credit, check_credit, build_token, undo_token};

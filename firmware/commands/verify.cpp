@@ -13,8 +13,6 @@ constexpr std::size_t kEaField = 3;
 constexpr std::size_t kTctField = 4;
 constexpr std::size_t kTokenField = 5;
 
-constexpr std::uint32_t kMostTct = 99;
-
 std::uint32_t result_code(Status result) noexcept {
     const auto value = static_cast<std::uint32_t>(result);
     return (value >> 4U) * 10 + (value & 0xFU);
@@ -61,7 +59,7 @@ std::optional<Status> prepare(ModuleContext& context, Command& command) noexcept
     command.key_register = meter->key_register;
     command.ea = derivation->ea;
     command.received = *token;
-    if (token->token_class() != sts::kClassMeterTest) command.derivation = *derivation;
+    if (token->token_class() != sts::kClassMeterTest) command.derive(*derivation);
     return std::nullopt;
 }
 
@@ -72,7 +70,7 @@ void check_verify(ModuleContext& context, Command& command) noexcept {
         command.refuse(*refusal);
         return;
     }
-    if (!command.derivation) {
+    if (command.derivation_count == 0) {
         const auto token = sts::open_unencrypted(command.received);
         token ? answer_token(context, command, *token) : answer_damaged(command);
         return;
@@ -83,10 +81,9 @@ void check_verify(ModuleContext& context, Command& command) noexcept {
     }
 }
 
-void build_verify(ModuleContext& context, Command& command,
-                  std::span<const std::uint8_t, 16> decoder_key) noexcept {
+void build_verify(ModuleContext& context, Command& command, std::span<const DerivationResult> keys) noexcept {
     const auto token =
-        sts::open_token(command.received, command.ea, decoder_key, context.settings.sta_tables);
+        sts::open_token(command.received, command.ea, keys[0].key.octets(), context.settings.sta_tables);
     if (!token) {
         answer_damaged(command);
         return;

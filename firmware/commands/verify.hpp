@@ -7,8 +7,7 @@
 namespace sts6::commands {
 
 void check_verify(ModuleContext& context, Command& command) noexcept;
-void build_verify(ModuleContext& context, Command& command,
-                  std::span<const std::uint8_t, 16> decoder_key) noexcept;
+void build_verify(ModuleContext& context, Command& command, std::span<const DerivationResult> keys) noexcept;
 void undo_verify(ModuleContext& context, Command& command) noexcept;
 
 inline constexpr Handler kVerifyToken{CommandId::verify_token, check_verify, build_verify, undo_verify};

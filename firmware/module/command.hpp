@@ -16,6 +16,7 @@
 #include "firmware/ports/exchange.hpp"
 #include "firmware/ports/hsm.hpp"
 #include "firmware/ports/random.hpp"
+#include "firmware/sts/key_change.hpp"
 #include "firmware/sts/token_block.hpp"
 #include "sts6/ptvd.hpp"
 
@@ -45,18 +46,26 @@ struct Command {
     Fields fields;
     Register* key_register = nullptr;
 
-    /// What check() leaves for build(): the clear token of VC and VM, the received token of VT.
+    /// What check() leaves for build(): the clear token of VC and VM, the received token of VT, the fields of
+    /// the new key and the size of the set of VK.
     Ea ea = Ea::misty1;
     sts::ClearToken clear{};
     sts::TokenNumber received{};
+    sts::NewKey new_key{};
+    std::uint32_t set_size = 0;
 
-    std::optional<DerivationRequest> derivation;  ///< set by check() when build() needs a decoder key
+    /// The decoder keys that build() needs: one, for a key change the current one and then the new one.
+    static constexpr std::size_t kMostDerivations = 2;
+    std::array<DerivationRequest, kMostDerivations> derivations{};
+    std::size_t derivation_count = 0;
+
     bool changes_state = false;
 
     void refuse(Status status) noexcept {
         exchange->answer.set_status(status);
-        derivation.reset();
+        derivation_count = 0;
     }
+    void derive(const DerivationRequest& request) noexcept { derivations[derivation_count++] = request; }
     [[nodiscard]] PtvdWriter body() noexcept { return PtvdWriter(exchange->answer.body_buffer()); }
     /// Answers 00 with the fields written so far.
     void succeed(const PtvdWriter& body) noexcept {
@@ -66,12 +75,12 @@ struct Command {
 };
 
 /// The code of a row of the command table. check() either answers, or reserves what the command takes and
-/// asks for a decoder key; build() then makes the answer; undo() takes the reservation back when the
-/// derivation failed.
+/// asks for decoder keys; build() then makes the answer, with the keys in the order asked for; undo() takes
+/// the reservation back when the derivation failed.
 struct Handler {
     CommandId id;
     void (*check)(ModuleContext&, Command&) noexcept;
-    void (*build)(ModuleContext&, Command&, std::span<const std::uint8_t, 16> decoder_key) noexcept;
+    void (*build)(ModuleContext&, Command&, std::span<const DerivationResult> keys) noexcept;
     void (*undo)(ModuleContext&, Command&) noexcept;
 };
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "firmware/commands/identity.hpp"
+#include "firmware/commands/key_change.hpp"
 #include "firmware/commands/vend.hpp"
 #include "firmware/commands/verify.hpp"
 
@@ -13,8 +14,8 @@ namespace sts6 {
 namespace {
 
 constexpr std::array kHandlers = {
-    commands::kIdentify,   commands::kIdentifyLong,   commands::kQueryDate,   commands::kGetAttributes,
-    commands::kVendCredit, commands::kVendManagement, commands::kVerifyToken,
+    commands::kIdentify,   commands::kIdentifyLong,   commands::kQueryDate,     commands::kGetAttributes,
+    commands::kVendCredit, commands::kVendManagement, commands::kVendKeyChange, commands::kVerifyToken,
 };
 
 constexpr auto kByCommand = [] {

@@ -126,24 +126,28 @@ void Module::check(Command& command) noexcept {
 void Module::derive_and_build(std::span<Command> commands) noexcept {
     std::size_t count = 0;
     for (const Command& command : commands) {
-        if (command.derivation) requests_[count++] = *command.derivation;
+        for (std::size_t i = 0; i < command.derivation_count; ++i)
+            requests_[count++] = command.derivations[i];
     }
     if (count == 0) return;
-    const auto results = std::span(results_).first(count);
+    auto results = std::span(results_).first(count);
     context_.hsm.decoder_keys(std::span(requests_).first(count), results);
-    auto result = results.begin();
     for (Command& command : commands) {
-        if (!command.derivation) continue;
-        if (result->error) {
-            command.handler->undo(context_, command);
-            command.changes_state = false;
-            command.refuse(Status::device_failure);
-        } else {
-            command.handler->build(context_, command, result->key.octets());
-        }
-        result->key.clear();
-        ++result;
+        const auto keys = results.first(command.derivation_count);
+        results = results.subspan(keys.size());
+        if (!keys.empty()) build(command, keys);
     }
+}
+
+void Module::build(Command& command, std::span<DerivationResult> keys) noexcept {
+    if (std::ranges::any_of(keys, [](const DerivationResult& result) { return result.error.has_value(); })) {
+        command.handler->undo(context_, command);
+        command.changes_state = false;
+        command.refuse(Status::device_failure);
+    } else {
+        command.handler->build(context_, command, keys);
+    }
+    for (DerivationResult& result : keys) result.key.clear();
 }
 
 bool Module::commit_changes(std::span<const Command> commands) noexcept {

@@ -45,6 +45,7 @@ class Module {
     [[nodiscard]] Result<void> load_registers();
     void check(Command& command) noexcept;
     void derive_and_build(std::span<Command> commands) noexcept;
+    void build(Command& command, std::span<DerivationResult> keys) noexcept;
     [[nodiscard]] bool commit_changes(std::span<const Command> commands) noexcept;
     void update_time() noexcept;
     void latch_error_state() noexcept { error_state_.store(true, std::memory_order_release); }
@@ -59,8 +60,8 @@ class Module {
     std::atomic<bool> error_state_ = false;
 
     std::array<Command, kMaxBatch> commands_{};
-    std::array<DerivationRequest, kMaxBatch> requests_{};
-    std::array<DerivationResult, kMaxBatch> results_{};
+    std::array<DerivationRequest, kMaxBatch * Command::kMostDerivations> requests_{};
+    std::array<DerivationResult, kMaxBatch * Command::kMostDerivations> results_{};
 };
 
 }  // namespace sts6

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "firmware/policy/policy.hpp"
 
+#include <algorithm>
+
 namespace sts6::policy {
 
 namespace {
@@ -38,6 +40,29 @@ std::optional<Status> check_token(const Rules& rules, const Checks& checks, cons
     if (checks.tid_window && now.tid_window_days != 0 && !in_window(key.base_date, request.tid, now)) {
         return Status::tid_out_of_window;
     }
+    return std::nullopt;
+}
+
+bool key_expired_at(const KeyAttributes& key, CivilTime time) noexcept {
+    constexpr std::uint8_t kNever = 255;
+    const auto minutes = std::chrono::floor<std::chrono::minutes>(time - base_time(key.base_date)).count();
+    const std::int64_t number = std::clamp<std::int64_t>(minutes >> 16U, 0, kNever);
+    return key.ken != kNever && number > key.ken;
+}
+
+std::optional<Status> check_key_change(const KeyChangeChecks& checks, const KeyAttributes& old_key,
+                                       const KeyAttributes& new_key, const Now& now) noexcept {
+    const bool to_default = new_key.ktc == KeyType::ddtk && old_key.ktc != KeyType::ddtk;
+    if ((checks.same_cluster && new_key.cluster != old_key.cluster) ||
+        (checks.base_date_not_older && new_key.base_date < old_key.base_date) ||
+        (checks.no_change_to_default && to_default) ||
+        (checks.new_key_not_expired && key_expired_at(new_key, now.time))) {
+        return Status::key_change_not_allowed;
+    }
+    if (checks.issue_until && (now.time > old_key.issue_until || now.time > new_key.issue_until)) {
+        return Status::key_issue_expired_error;
+    }
+    if (checks.active_from && now.time < new_key.active_from) return Status::key_not_yet_active;
     return std::nullopt;
 }
 

@@ -25,12 +25,23 @@ struct Checks {
     bool tid_window;       ///< 44
 };
 
+/// Which rules a key change is subject to.
+struct KeyChangeChecks {
+    bool same_cluster;          ///< 29
+    bool base_date_not_older;   ///< 29
+    bool no_change_to_default;  ///< 29: from a unique or common key to a default one
+    bool new_key_not_expired;   ///< 29; an expired old key may be left
+    bool issue_until;           ///< 42, of both keys
+    bool active_from;           ///< 43, of the new key
+};
+
 struct Rules {
     /// By KTC: no credit under a default key; a common key only on magnetic cards, TCT 1.
     std::array<CreditUse, 4> credit_use;
     Checks credit;
     Checks management;
-    Checks verification;              ///< of a token with a TID
+    Checks verification;  ///< of a token with a TID
+    KeyChangeChecks key_change;
     Checks verification_without_tid;  ///< of a key change token, and of a layout that is not known
 };
 
@@ -51,6 +62,12 @@ inline constexpr Rules kRules = {
                      .issue_until = true,
                      .key_expiry = true,
                      .tid_window = false},
+    .key_change = {.same_cluster = true,
+                   .base_date_not_older = true,
+                   .no_change_to_default = true,
+                   .new_key_not_expired = true,
+                   .issue_until = true,
+                   .active_from = true},
     .verification_without_tid = {.key_type = false,
                                  .subclass_bitmap = false,
                                  .issue_until = true,
@@ -76,6 +93,14 @@ struct TokenRequest {
 constexpr bool tid_expired(std::uint32_t tid, std::uint8_t ken) noexcept {
     return ken != 255 && (tid >> 16U) > ken;
 }
+
+/// Whether a key is past its expiry number at a time; a time before its base date counts as the base date
+/// (tokens.md 8).
+bool key_expired_at(const KeyAttributes& key, CivilTime time) noexcept;
+
+/// The first rule that a change from `old_key` to `new_key` breaks in the order 29, 42, 43, or none.
+std::optional<Status> check_key_change(const KeyChangeChecks& checks, const KeyAttributes& old_key,
+                                       const KeyAttributes& new_key, const Now& now) noexcept;
 
 /// The first rule that the token breaks in the order 05, 48, 42, 41, 44, or none.
 std::optional<Status> check_token(const Rules& rules, const Checks& checks, const KeyAttributes& key,

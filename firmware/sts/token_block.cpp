@@ -22,16 +22,10 @@ std::uint16_t crc_of(unsigned token_class, unsigned subclass, std::uint64_t top4
                                                      : token_crc(token_class, top48);
 }
 
-ClearToken with_crc(unsigned token_class, unsigned subclass, std::uint64_t block) noexcept {
-    return {token_class, block | crc_of(token_class, subclass, block >> kCrcBits)};
-}
-
 /// `rnd_and_value` is the nibble after the SubClass and the 16-bit field, as 20 bits.
-std::uint64_t tid_layout(unsigned subclass, std::uint32_t tid, std::uint32_t rnd_and_value) noexcept {
-    return (static_cast<std::uint64_t>(subclass) << kSubclassShift) |
-           (static_cast<std::uint64_t>(rnd_and_value >> 16U) << kRndShift) |
-           (static_cast<std::uint64_t>(tid) << kTidShift) |
-           (static_cast<std::uint64_t>(rnd_and_value & 0xFFFFU) << kValueShift);
+std::uint64_t tid_layout(std::uint32_t tid, std::uint32_t rnd_and_value) noexcept {
+    return (static_cast<std::uint64_t>(rnd_and_value >> 16U) << (kRndShift - kCrcBits)) |
+           (static_cast<std::uint64_t>(tid) << (kTidShift - kCrcBits)) | (rnd_and_value & 0xFFFFU);
 }
 
 std::uint32_t rnd_and_value(std::uint8_t rnd, std::uint32_t value) noexcept {
@@ -40,16 +34,25 @@ std::uint32_t rnd_and_value(std::uint8_t rnd, std::uint32_t value) noexcept {
 
 }  // namespace
 
+ClearToken clear_token(unsigned token_class, unsigned subclass, std::uint64_t body) noexcept {
+    const std::uint64_t block = (static_cast<std::uint64_t>(subclass) << kSubclassShift) | (body << kCrcBits);
+    return {token_class, block | crc_of(token_class, subclass, block >> kCrcBits)};
+}
+
 ClearToken credit_token(unsigned subclass, std::uint8_t rnd, std::uint32_t tid,
                         std::uint32_t amount) noexcept {
     const std::uint32_t nibble_and_amount =
         is_currency_credit(kClassCredit, subclass) ? amount : rnd_and_value(rnd, amount);
-    return with_crc(kClassCredit, subclass, tid_layout(subclass, tid, nibble_and_amount));
+    return clear_token(kClassCredit, subclass, tid_layout(tid, nibble_and_amount));
 }
 
 ClearToken management_token(unsigned subclass, std::uint8_t rnd, std::uint32_t tid,
                             std::uint32_t value) noexcept {
-    return with_crc(kClassManagement, subclass, tid_layout(subclass, tid, rnd_and_value(rnd, value)));
+    return clear_token(kClassManagement, subclass, tid_layout(tid, rnd_and_value(rnd, value)));
+}
+
+ClearToken meter_test_token(unsigned subclass, std::uint64_t control, unsigned mfr_code) noexcept {
+    return clear_token(kClassMeterTest, subclass, (control << mfr_code_bits(subclass)) | mfr_code);
 }
 
 std::optional<TokenFields> read_block(const ClearToken& token) noexcept {

@@ -34,6 +34,9 @@ struct ClearToken {
     std::uint64_t block = 0;
 };
 
+/// A block of SubClass, a body of 44 bits and the CRC that belongs to it.
+ClearToken clear_token(unsigned token_class, unsigned subclass, std::uint64_t body) noexcept;
+
 /// A credit token: `amount` is the 16-bit unit field, for SubClass 4..7 the 20-bit currency field, which
 /// takes the place of RND. Precondition: subclass 0..7, rnd 0..15, a TID of 24 bits.
 ClearToken credit_token(unsigned subclass, std::uint8_t rnd, std::uint32_t tid,
@@ -43,6 +46,15 @@ ClearToken credit_token(unsigned subclass, std::uint8_t rnd, std::uint32_t tid,
 /// TID.
 ClearToken management_token(unsigned subclass, std::uint8_t rnd, std::uint32_t tid,
                             std::uint32_t value) noexcept;
+
+/// Bits of the manufacturer code of class 1 SubClass 0, 1 and 2; the control has the other 44 - n.
+constexpr unsigned mfr_code_bits(unsigned subclass) noexcept {
+    return subclass == 1 ? 16 : 8;
+}
+
+/// A meter test token (class 1), which is not encrypted. Precondition: SubClass 0 to 2, and both fields fit.
+/// UNVERIFIED: the manufacturer code is 0 in every published vector.
+ClearToken meter_test_token(unsigned subclass, std::uint64_t control, unsigned mfr_code) noexcept;
 
 /// What was read from a block whose CRC is right. `amount` and `tid` are 0 where the layout has none: a body
 /// that holds key material or is not known is not shown.
