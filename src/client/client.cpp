@@ -27,7 +27,7 @@ constexpr std::size_t kStatusLength = 2;
 /// The most octets of one answer, enveloped; whatever exceeds it is no answer.
 constexpr std::size_t kLongestFrame = frame::kEnvelopeLongest + 2;
 
-/// Characters that a message may have (protocol 1): 7-bit printable ASCII.
+/// Characters that a message may have (docs/protocol.md): 7-bit printable ASCII.
 bool is_text(std::string_view message) {
     return std::all_of(message.begin(), message.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }

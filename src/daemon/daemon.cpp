@@ -38,6 +38,20 @@ using asio::ip::tcp;
 // Clients that do not take their last answer are left behind after this.
 constexpr std::chrono::seconds kLongestStop{5};
 
+// Files for the database and the PKCS#11 library. Clients must not take them: SoftHSM, when it can open no
+// file, says that the keys are gone.
+constexpr std::size_t kOwnFiles = 256;
+
+TcpLimits tcp_limits() {
+    TcpLimits limits;
+    const std::size_t files = allow_open_files(limits.connections + kOwnFiles);
+    if (files < limits.connections + kOwnFiles) {
+        limits.connections = files > 2 * kOwnFiles ? files - kOwnFiles : files / 2;
+        spdlog::warn("the limit on open files allows " + std::to_string(limits.connections) + " connections");
+    }
+    return limits;
+}
+
 Outcome<tcp::endpoint> parse_endpoint(asio::io_context& loop, std::string_view text) {
     const auto refuse = [text](const char* why) {
         return fail(Errc::invalid_argument, "tcp \"" + std::string(text) + "\": " + why);
@@ -76,6 +90,21 @@ void log_start(const ModuleState& state, const ModuleSettings& settings, const p
     spdlog::info("PKCS#11 token: " + token_in_words(hsm));
     if (state.profile == Profile::lab) {
         spdlog::warn("LAB profile: RND is fixed and the TID window is off; not for tokens that are sold");
+    }
+}
+
+/// The module only answers 01 for such a register.
+void log_lost_keys(SqliteStore& store, p11::Pkcs11Hsm& hsm) {
+    std::uint16_t number = 0;
+    for (;;) {
+        const auto row = store.load_next_register(number);
+        if (!row || !row->has_value()) return;
+        number = (*row)->number;
+        const auto key = hsm.find_key((*row)->key, (*row)->attributes.dkg);
+        if (!key) {
+            spdlog::error("register " + std::to_string(number) +
+                          " answers 01: " + std::string(errc_text(key.error())));
+        }
     }
 }
 
@@ -181,6 +210,7 @@ Outcome<void> Daemon::start_module(const DaemonOptions& options) {
                     "a register above \"registers\" = " + std::to_string(config_.registers) +
                         " holds a key: raise it in sts6d.toml");
     }
+    log_lost_keys(*store_, *hsm_);
     if (module_->in_error_state()) {
         spdlog::critical("a self-test failed: the module is in its error state and answers GL!ER58 only");
     }
@@ -200,7 +230,8 @@ Outcome<void> Daemon::serve(std::ostream& out) {
                           .answer_link_command = commands::answer_link_command,
                           .in_error_state = [this] { return module_->in_error_state(); },
                           .gler_unframed = config_.gler_unframed};
-    auto listener = TcpListener::open(loop_, *endpoint, loopback ? LinkRole::full : LinkRole::vend, services);
+    auto listener = TcpListener::open(loop_, *endpoint, loopback ? LinkRole::full : LinkRole::vend, services,
+                                      tcp_limits());
     if (!listener) return fail_at("tcp " + config_.tcp, listener.error());
     tcp_.emplace(std::move(*listener));
 

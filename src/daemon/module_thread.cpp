@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <asio/post.hpp>
+#include <spdlog/spdlog.h>
 
 namespace sts6 {
 
@@ -23,6 +24,8 @@ ModuleThread::ModuleThread(Module& module, CommandQueue& queue, asio::io_context
 }
 
 ModuleThread::~ModuleThread() {
+    // An exception that ends the loop comes here without a stop.
+    queue_.close();
     thread_.join();
 }
 
@@ -37,7 +40,13 @@ void ModuleThread::run() noexcept {
             command->exchange.expired = now - command->arrived > kLongestWait;
             exchanges[count++] = &command->exchange;
         }
+        const bool was_in_error_state = module_.in_error_state();
         module_.execute(std::span(exchanges).first(count));
+        if (module_.in_error_state() && !was_in_error_state) {
+            spdlog::critical(
+                "a change could not be made durable: the module is in its error state and "
+                "answers GL!ER58 only, until it is started anew");
+        }
         asio::post(loop_, [released = std::move(batch)] {
             for (const auto& command : released) command->released();
         });

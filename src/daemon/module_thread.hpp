@@ -19,7 +19,7 @@ class ModuleThread {
     ModuleThread(Module& module, CommandQueue& queue, asio::io_context& loop);
     ModuleThread(const ModuleThread&) = delete;
     ModuleThread& operator=(const ModuleThread&) = delete;
-    /// Executes what is still queued; the queue must be closed, or will be.
+    /// Closes the queue and executes what is in it.
     ~ModuleThread();
 
   private:

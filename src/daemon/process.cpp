@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/daemon/process.hpp"
 
+#include <algorithm>
+
 #include <openssl/crypto.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -40,6 +42,16 @@ void harden_process() {
             spdlog::warn("there is no locked heap for secrets");
             break;
     }
+}
+
+std::size_t allow_open_files(std::size_t wanted) {
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) return 0;
+    if (files.rlim_cur < wanted) {
+        files.rlim_cur = std::min<rlim_t>(wanted, files.rlim_max);
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0) getrlimit(RLIMIT_NOFILE, &files);
+    }
+    return std::min<rlim_t>(files.rlim_cur, wanted);
 }
 
 }  // namespace sts6

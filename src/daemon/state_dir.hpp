@@ -16,7 +16,10 @@ namespace sts6 {
 class StateDir {
   public:
     /// `dir` is made absolute; nothing is touched.
-    explicit StateDir(const std::filesystem::path& dir) : root_(std::filesystem::absolute(dir)) {}
+    explicit StateDir(const std::filesystem::path& dir) : root_(std::filesystem::absolute(dir)) {
+        // "DIR/" would be its own parent.
+        if (!root_.has_filename()) root_ = root_.parent_path();
+    }
 
     [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
     [[nodiscard]] std::filesystem::path config_file() const { return root_ / "sts6d.toml"; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The protocol of one link (protocol 1) without input and output: octets in, commands and answers out.
+// The protocol of one link (docs/protocol.md) without input and output: octets in, commands and answers out.
 #pragma once
 
 #include <array>

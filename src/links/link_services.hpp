@@ -16,7 +16,7 @@ struct LinkServices {
     void (*answer_link_command)(const CommandRow&, Exchange&) noexcept;
     /// From then on every valid message is answered GL!ER58, those of the GL group by the link.
     std::function<bool()> in_error_state;
-    /// Sends GL!ER without its envelope on an enveloped connection (protocol 1).
+    /// Sends GL!ER without its envelope on an enveloped connection (docs/protocol.md).
     bool gler_unframed = false;
 };
 

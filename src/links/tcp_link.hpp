@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Links over TCP: raw lines or envelopes, told apart by each connection's first octets (protocol 1).
+// Links over TCP: raw lines or envelopes, told apart by each connection's first octets (docs/protocol.md).
 #pragma once
 
 #include <chrono>

@@ -1,12 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/pkcs11/connection.hpp"
 
+#include <csignal>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
 namespace sts6::p11 {
 namespace {
+
+/// While it lives, no signal but SIGKILL ends the process on this thread.
+class SignalsHeld {
+  public:
+    SignalsHeld() noexcept {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, &before_);
+    }
+    SignalsHeld(const SignalsHeld&) = delete;
+    SignalsHeld& operator=(const SignalsHeld&) = delete;
+    ~SignalsHeld() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  private:
+    sigset_t before_{};
+};
 
 Result<void> check_pin_state(const TokenSlot& token) {
     if ((token.flags & CKF_USER_PIN_INITIALIZED) == 0) {
@@ -52,6 +69,9 @@ Result<void> Connection::log_in(const Session& session) {
     CK_RV rv = CKR_OK;
     {
         const auto lock = module_->management();
+        // SoftHSM empties its token file at each login and writes it anew: a process that ends in between
+        // takes every key with it.
+        const SignalsHeld held;
         // Cryptoki does not say const; the PIN is read only.
         auto* text = reinterpret_cast<CK_UTF8CHAR*>(const_cast<char*>(pin_.c_str()));
         rv = session.api().C_Login(session.handle(), CKU_USER, text, pin_.size());

@@ -71,6 +71,10 @@ CK_RV KeyCatalogue::refresh(const Session& session) {
     const auto state = session.state();
     if (!state) return state.error();
     if (*state != CKS_RW_USER_FUNCTIONS) return CKR_USER_NOT_LOGGED_IN;
+    // SoftHSM that can open no file, or whose store is away, shows no keys and no error either: a token that
+    // lost every one of several at once is away.
+    const auto known = std::ranges::count(entries_, KeyEntry::State::present, &KeyEntry::state);
+    if (seen.empty() && known > 1) return CKR_DEVICE_REMOVED;
     apply(seen);
     return CKR_OK;
 }

@@ -19,6 +19,7 @@
 #include "src/pkcs11/retry_delay.hpp"
 #include "src/pkcs11/session_copies.hpp"
 #include "src/pkcs11/sync.hpp"
+#include "src/pkcs11/token_file.hpp"
 #include "src/pkcs11/vending_key_object.hpp"
 
 namespace sts6::p11 {
@@ -415,6 +416,9 @@ Pkcs11Hsm::~Pkcs11Hsm() = default;
 Result<std::unique_ptr<Pkcs11Hsm>> Pkcs11Hsm::open(const TokenConfig& config, const Pin& pin) {
     return guarded([&]() -> Result<std::unique_ptr<Pkcs11Hsm>> {
         if (const auto valid = check_config(config); !valid) return Unexpected{valid.error()};
+        // Other tokens than SoftHSM look after their own files.
+        const auto softhsm_store = config.softhsm_conf.empty() ? std::filesystem::path() : config.sync_dir;
+        if (auto done = restore_token_files(softhsm_store); !done) return Unexpected{done.error()};
         auto module = Module::acquire(config);
         if (!module) return Unexpected{module.error()};
         auto connection = Connection::open(std::move(*module), config.token_label, pin);
@@ -432,6 +436,7 @@ Result<std::unique_ptr<Pkcs11Hsm>> Pkcs11Hsm::open(const TokenConfig& config, co
                           "' has no HMAC-SHA-256 (CKM_SHA256_HMAC), which DKGA04 needs");
             return Unexpected{Errc::unsupported};
         }
+        if (auto done = keep_token_files(softhsm_store); !done) return Unexpected{done.error()};
         auto impl = std::make_unique<Impl>(std::move(*connection), std::move(*capabilities), config);
         if (const auto started = impl->start(); !started) return Unexpected{started.error()};
         return std::unique_ptr<Pkcs11Hsm>(new Pkcs11Hsm(std::move(impl)));

@@ -12,10 +12,10 @@ inline constexpr std::int64_t kSchemaVersion = 1;
 // Limits that the C++ types do not express; the SQL below has the same.
 inline constexpr std::int64_t kFirstSecond = -62167219200;  ///< 0000-01-01T00:00:00Z
 inline constexpr std::int64_t kLastSecond = 253402300799;   ///< 9999-12-31T23:59:59Z
-inline constexpr std::int64_t kMaxRegister = 4096;          ///< protocol 2
-inline constexpr std::int64_t kMaxSgc = 999'999;            ///< key-management 3.5
-inline constexpr std::int64_t kMaxClmBits = 0x551184E7;     ///< the largest float32 up to 10^13, same clause
-inline constexpr std::int64_t kMaxUlmUnits = 999'999'998;   ///< same clause
+inline constexpr std::int64_t kMaxRegister = 4096;          ///< docs/protocol.md, Fields
+inline constexpr std::int64_t kMaxSgc = 999'999;            ///< six digits
+inline constexpr std::int64_t kMaxClmBits = 0x551184E7;     ///< the largest float32 up to 10^13
+inline constexpr std::int64_t kMaxUlmUnits = 999'999'998;   ///< below 10^9 - 1
 
 /// Times are seconds since 1970-01-01T00:00:00Z. Text is what a P field can carry: x20..x7D.
 inline constexpr const char* kCreateSchema = R"sql(

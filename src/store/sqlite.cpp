@@ -112,8 +112,8 @@ Unexpected<Errc> Database::failure(int code, std::string_view doing) const {
     const bool refused = errc == Errc::already_exists || errc == Errc::invalid_argument;
     const char* text =
         sqlite3_errcode(handle()) == SQLITE_OK ? sqlite3_errstr(code) : sqlite3_errmsg(handle());
-    spdlog::log(refused ? spdlog::level::warn : spdlog::level::err, "store: {}: {} (SQLite {})", doing, text,
-                code);
+    spdlog::log(refused ? spdlog::level::warn : spdlog::level::err,
+                "store: " + std::string(doing) + ": " + text + " (SQLite " + std::to_string(code) + ")");
     return Unexpected{errc};
 }
 

@@ -272,6 +272,13 @@ Result<std::optional<RegisterRow>> SqliteStore::load_next_register(std::uint16_t
 }
 
 Result<void> SqliteStore::commit(const ModuleState& state) {
+    // A file that was deleted or replaced takes commits, and nobody will ever read them.
+    int moved = 0;
+    sqlite3_file_control(impl_->database.handle(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    if (moved != 0) {
+        spdlog::error("store: commit: the database was deleted or replaced by another file");
+        return Unexpected{Errc::storage_failed};
+    }
     {
         Run run(impl_->update_module);
         bind_state(run, state);

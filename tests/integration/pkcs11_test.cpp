@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -16,13 +17,11 @@
 #include <dlfcn.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-
-#include "src/pkcs11/pkcs11_hsm.hpp"
-// By its whole path: the room alone has the library's include directory.
 #include <p11-kit/pkcs11.h>
 #include <sys/stat.h>
 
 #include "firmware/util/bytes.hpp"
+#include "src/pkcs11/pkcs11_hsm.hpp"
 #include "src/pkcs11/provision.hpp"
 #include "sts6/hex.hpp"
 #include "tests/support/softhsm_token.hpp"
@@ -240,6 +239,10 @@ CK_RV removed_sign_init(CK_SESSION_HANDLE, CK_MECHANISM*, CK_OBJECT_HANDLE) {
 }
 CK_RV no_mechanism(CK_SESSION_HANDLE, CK_MECHANISM*, CK_OBJECT_HANDLE) {
     return CKR_MECHANISM_INVALID;
+}
+CK_RV no_objects(CK_SESSION_HANDLE, CK_OBJECT_HANDLE*, CK_ULONG, CK_ULONG* found) {
+    *found = 0;
+    return CKR_OK;
 }
 CK_RV failing_sign(CK_SESSION_HANDLE session, CK_BYTE* data, CK_ULONG size, CK_BYTE* mac,
                    CK_ULONG* mac_size) {
@@ -645,6 +648,50 @@ TEST_CASE("a key destroyed behind our back is missing, and the others are not") 
     CHECK(error_name(hsm->find_key(id, Dkga::dkga04)) == "key_missing");
     CHECK(derive(*hsm, other) == kEa11Key);
     CHECK(hsm->connected());
+}
+
+TEST_CASE("a SoftHSM token whose file was emptied by a kill at login is brought back") {
+    const auto token = softhsm_token();
+    namespace fs = std::filesystem;
+    const fs::path store = token->config.sync_dir;
+    KeyId id{};
+    {
+        const auto hsm = open(*token);
+        add_key(*hsm, &id);
+    }
+    fs::path file;
+    for (const auto& entry : fs::directory_iterator(store)) file = entry.path() / "token.object";
+    REQUIRE(fs::file_size(file) > 0);
+    const auto emptied = GENERATE(std::uintmax_t{0}, std::uintmax_t{100});
+    fs::resize_file(file, emptied);
+    const auto hsm = open(*token);
+    const auto key = hsm->find_key(id, Dkga::dkga04);
+    REQUIRE(key);
+    CHECK(derive(*hsm, *key) == kEa11Key);
+    CHECK(fs::file_size(file) > emptied);
+    const fs::path kept = fs::path(store.string() + ".kept") / file.parent_path().filename() / "token.object";
+    CHECK((fs::status(kept).permissions() & ~fs::perms::owner_all) == fs::perms::none);
+}
+
+TEST_CASE("a token that shows none of its keys is away, and not emptied") {
+    const auto token = softhsm_token();
+    const auto hsm = open(*token);
+    const KeyHandle key = add_key(*hsm);
+    const KeyHandle other = add_key(*hsm);
+    auto& list = functions(*token);
+    {
+        // As SoftHSM answers when it can open no file: sessions are lost, and the search finds nothing.
+        const Patched patch(list.C_FindObjects, CK_C_FindObjects{no_objects});
+        REQUIRE(list.C_CloseAllSessions(RawSession(*token).slot()) == CKR_OK);
+        CHECK(derive(*hsm, key) == "hsm_failed");
+        CHECK_FALSE(hsm->connected());
+    }
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+    while (derive(*hsm, key) != kEa11Key && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::yield();
+    }
+    CHECK(derive(*hsm, key) == kEa11Key);
+    CHECK(derive(*hsm, other) == kEa11Key);
 }
 
 TEST_CASE("another key put in the place of ours makes no decoder key") {
