@@ -25,9 +25,14 @@ std::optional<Status> prepare(ModuleContext& context, Command& command) noexcept
     const Fields& fields = command.fields;
     const auto pan = sts::Pan::parse(fields.text(kPanField));
     if (!pan) return Status::invalid_pan_error;
-    const auto old_register = context.usable_register(fields.number(kOldRegisterField));
+    const std::uint32_t old_number = fields.number(kOldRegisterField);
+    const std::uint32_t new_number = fields.number(kNewRegisterField);
+    if (context.registers.find(old_number) == nullptr || context.registers.find(new_number) == nullptr) {
+        return Status::register_empty;
+    }
+    const auto old_register = context.usable_register(old_number);
     if (!old_register) return old_register.error();
-    const auto new_register = context.usable_register(fields.number(kNewRegisterField));
+    const auto new_register = context.usable_register(new_number);
     if (!new_register) return new_register.error();
     if (context.clock_behind) return Status::device_failure;
 
@@ -67,7 +72,6 @@ void check_key_change(ModuleContext& context, Command& command) noexcept {
         return;
     }
     ++context.state.tokens_issued;
-    command.changes_state = true;
 }
 
 void build_key_change(ModuleContext& context, Command& command,

@@ -83,7 +83,6 @@ void check(ModuleContext& context, Command& command, const TokenKind& kind) noex
         return;
     }
     ++context.state.tokens_issued;
-    command.changes_state = true;
 }
 
 }  // namespace

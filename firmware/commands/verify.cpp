@@ -21,7 +21,9 @@ std::uint32_t result_code(Status result) noexcept {
 /// 80 before 42 before 41 (docs/protocol.md).
 Status judge(const ModuleContext& context, const KeyAttributes& key, const sts::TokenFields& token) noexcept {
     if (token.token_class == sts::kClassMeterTest) return Status::successful;
-    if (token.token_class == sts::kClassCredit && key.ktc == KeyType::ddtk) return Status::ddtk_credit_error;
+    if (token.token_class == sts::kClassCredit && policy::never_credits(policy::kRules, key.ktc)) {
+        return Status::ddtk_credit_error;
+    }
     const policy::TokenRequest request{.subclass = token.subclass, .tid = token.tid};
     const auto& rules = policy::kRules;
     const auto& checks = token.has_tid() ? rules.verification : rules.verification_without_tid;
@@ -43,6 +45,10 @@ void answer_token(const ModuleContext& context, Command& command, const sts::Tok
                         .number(token.subclass)
                         .octets_be(token.amount, amount_octets)
                         .octets_be(token.tid, 3));
+}
+
+bool verification_allowed(ModuleContext& context) noexcept {
+    return context.settings.lab || context.verify_limit.allows(context.now.time);
 }
 
 std::optional<Status> prepare(ModuleContext& context, Command& command) noexcept {
@@ -75,25 +81,28 @@ void check_verify(ModuleContext& context, Command& command) noexcept {
         token ? answer_token(context, command, *token) : answer_damaged(command);
         return;
     }
-    // Taken for the whole batch before any result is known, given back for every token that proves good.
-    if (!context.settings.lab && !context.verify_limit.take(context.now.time)) {
-        command.refuse(Status::device_failure);
-    }
+    if (!verification_allowed(context)) command.refuse(Status::device_failure);
 }
 
 void build_verify(ModuleContext& context, Command& command, std::span<const DerivationResult> keys) noexcept {
-    const auto token =
-        sts::open_token(command.received, command.ea, keys[0].key.octets(), context.settings.sta_tables);
-    if (!token) {
-        answer_damaged(command);
+    // Again, since commands before this one in the batch may have used the allowance up: a good token tells
+    // as much then as a bad one.
+    if (!verification_allowed(context)) {
+        command.refuse(Status::device_failure);
         return;
     }
-    context.verify_limit.give_back();
-    answer_token(context, command, *token);
+    const auto token =
+        sts::open_token(command.received, command.ea, keys[0].key.octets(), context.settings.sta_tables);
+    if (token) {
+        answer_token(context, command, *token);
+        return;
+    }
+    if (!context.settings.lab) context.verify_limit.spend();
+    answer_damaged(command);
 }
 
-void undo_verify(ModuleContext& context, Command&) noexcept {
-    context.verify_limit.give_back();
+void undo_verify(ModuleContext&, Command&) noexcept {
+    // A verification reserves nothing.
 }
 
 }  // namespace sts6::commands

@@ -121,6 +121,9 @@ void Module::check(Command& command) noexcept {
     command.fields = *fields;
     command.handler = find_handler(row->id);
     command.handler->check(context_, command);
+    // The row says what an accepted command changes; one that waits for its keys is accepted too.
+    const bool accepted = command.derivation_count != 0 || exchange.answer.status() == Status::successful;
+    command.changes_state = accepted && row->effect != Effect::reads;
 }
 
 void Module::derive_and_build(std::span<Command> commands) noexcept {

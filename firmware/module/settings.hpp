@@ -14,8 +14,8 @@ struct ModuleSettings {
     std::uint32_t registers = 64;       ///< 1..4096
     std::uint32_t tid_window_days = 7;  ///< 0 = off
     FixedText<40> firmware_id;          ///< an IDENT: names the table set and the LAB profile
-    /// First octets of the SHA-384 of the program, as in fp16 (docs/key-management.md); SM?QI must fit an
-    /// envelope.
+    /// First octets of the SHA-384 of the program file: the whole of it would make SM?QI's answer too long
+    /// for an envelope.
     std::array<std::uint8_t, 8> firmware_hash{};
     sts::StaTables sta_tables = sts::kSampleStaTables;
     bool lab = false;              ///< no limit on failed verifications

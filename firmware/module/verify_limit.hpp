@@ -13,17 +13,13 @@ class VerifyLimit {
   public:
     static constexpr std::int64_t kBurst = 50;
 
-    /// Takes one from the allowance before a verification; false when it must not be tried now.
-    [[nodiscard]] bool take(CivilTime now) noexcept {
+    /// False when no result may be given now.
+    [[nodiscard]] bool allows(CivilTime now) noexcept {
         refill(now);
-        if (allowance_ == 0) return false;
-        --allowance_;
-        return true;
+        return allowance_ > 0;
     }
-    /// For a verification that did not fail.
-    void give_back() noexcept {
-        if (allowance_ < kBurst) ++allowance_;
-    }
+    /// For a verification that failed. Precondition: allows().
+    void spend() noexcept { --allowance_; }
 
   private:
     void refill(CivilTime now) noexcept {

@@ -102,6 +102,11 @@ bool key_expired_at(const KeyAttributes& key, CivilTime time) noexcept;
 std::optional<Status> check_key_change(const KeyChangeChecks& checks, const KeyAttributes& old_key,
                                        const KeyAttributes& new_key, const Now& now) noexcept;
 
+/// Keys of such a type make no credit tokens at all: 05 when one is asked for, 80 when one is verified.
+constexpr bool never_credits(const Rules& rules, KeyType ktc) noexcept {
+    return rules.credit_use[static_cast<std::size_t>(ktc)] == CreditUse::never;
+}
+
 /// The first rule that the token breaks in the order 05, 48, 42, 41, 44, or none.
 std::optional<Status> check_token(const Rules& rules, const Checks& checks, const KeyAttributes& key,
                                   const TokenRequest& request, const Now& now) noexcept;

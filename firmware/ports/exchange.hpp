@@ -13,7 +13,7 @@
 
 namespace sts6 {
 
-/// What a link sends back. A link error is sent instead of the command's own answer (GL!ER, protocol 1).
+/// What a link sends back. A link error is sent instead of the command's own answer (GL!ER).
 class Answer {
   public:
     /// Header, status and CRC leave this many characters of a message for the body.

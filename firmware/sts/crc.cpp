@@ -12,6 +12,7 @@ constexpr unsigned kReflectedPolynomial = 0xA001;  // x^16 + x^15 + x^2 + 1
 constexpr unsigned kInitial = 0xFFFF;
 
 constexpr std::size_t kOctets = 7;
+constexpr std::uint64_t kLow48Bits = 0xFFFFFFFFFFFF;
 
 constexpr unsigned add_octet(unsigned crc, unsigned octet) noexcept {
     crc ^= octet;
@@ -35,7 +36,7 @@ constexpr auto kTables = [] {
 
 unsigned crc_of(unsigned token_class, std::uint64_t top48) noexcept {
     // The initial value meets the first two octets.
-    const std::uint64_t octets = ((static_cast<std::uint64_t>(token_class) << 48U) | top48) ^
+    const std::uint64_t octets = ((static_cast<std::uint64_t>(token_class) << 48U) | (top48 & kLow48Bits)) ^
                                  (static_cast<std::uint64_t>(kInitial) << 40U);
     unsigned crc = 0;
     for (std::size_t behind = 0; behind < kOctets; ++behind)

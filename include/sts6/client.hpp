@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A blocking client for vending systems: one connection to a module, one command in flight (protocol 1).
+// A blocking client for vending systems: one connection to a module, one command in flight.
 #pragma once
 
 #include <cstdint>

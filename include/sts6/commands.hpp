@@ -11,7 +11,7 @@
 
 namespace sts6 {
 
-/// A PTVD type letter (protocol 2).
+/// A PTVD type letter (docs/protocol.md, Fields).
 enum class FieldType : char { number = 'N', printable = 'P', octets = 'H', date_time = 'D' };
 
 /// What a field's range check means beyond min and max.

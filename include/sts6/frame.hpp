@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages on a link (protocol 1): header, body, four hexadecimal CRC digits, CR; raw, or in the TCP
+// Messages on a link (docs/protocol.md): header, body, four CRC digits in hexadecimal, CR; raw or in the TCP
 // envelope.
 #pragma once
 

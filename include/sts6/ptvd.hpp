@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PTVD fields, the bodies of SM commands (protocol 2): type letter, value and '~', nothing between.
+// PTVD fields, the bodies of SM commands (docs/protocol.md): type letter, value and '~', nothing between.
 #pragma once
 
 #include <array>

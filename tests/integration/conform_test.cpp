@@ -55,6 +55,29 @@ json management_case(const std::string& id) {
     return test;
 }
 
+/// STS531-1-11/CTSA05/1.
+json key_change_case(const std::string& id) {
+    return {
+        {"id", id},
+        {"kind", "key_change"},
+        {"register", 1},
+        {"new_register", 1},
+        {"pan", "600727000000000009"},
+        {"ea", 11},
+        {"ti", 1},
+        {"new_ti", 2},
+        {"tokens", 4},
+        {"expect",
+         {"03854447086453451911", "02791799436242461152", "67118070329353977190", "19019128690902932218"}}};
+}
+
+/// STS531-1-11/CTSA02/1.
+json meter_test_case(const std::string& id) {
+    return {{"id", id},      {"kind", "meter_test"},
+            {"subclass", 0}, {"control", "FFFFFFFFF"},
+            {"mfr", "00"},   {"expect", {"56493153725450313471"}}};
+}
+
 /// A DRN that is taken for a good one.
 json drn_case(const std::string& id, const std::string& drn) {
     return {{"id", id}, {"kind", "check_drn"}, {"drn", drn}};
@@ -241,12 +264,41 @@ TEST_CASE("sts6-conform: what passes, what fails and why") {
     CHECK(got.report.at("failed") == 9);
 }
 
+TEST_CASE("sts6-conform: key changes and meter tests") {
+    Place place;
+    const json pack = pack_of({
+        key_change_case("published"),
+        changed(key_change_case("not all published"), {{"expect", {nullptr, nullptr, nullptr, nullptr}}}),
+        changed(key_change_case("wrong token"), {{"expect",
+                                                  {"03854447086453451911", "02791799436242461152",
+                                                   "67118070329353977190", "19019128690902932219"}}}),
+        changed(key_change_case("short set"), {{"expect", {"03854447086453451911"}}}),
+        changed(key_change_case("number of tokens"), {{"tokens", 3}, {"expect_status", "85"}}),
+        // The test key's KEN is 255: no time makes it expire.
+        changed(key_change_case("its own time"), {{"issued", "2040-01-01 08:00"}}),
+        meter_test_case("meter test"),
+        changed(meter_test_case("other control"), {{"control", "FFFFFFFFE"}}),
+        changed(meter_test_case("control too long"), {{"control", "1000000000"}}),
+        changed(meter_test_case("SubClass"), {{"subclass", 3}}),
+    });
+    const Outcomes got = outcomes({"--self", place.write("p.json", pack)}, 7);
+    got.check("published", "passed");
+    got.check("not all published", "passed");
+    got.check("wrong token", "failed", "token 19019128690902932218 instead of 19019128690902932219");
+    got.check("short set", "failed", "a set of another size");
+    got.check("number of tokens", "passed");
+    got.check("its own time", "passed");
+    got.check("meter test", "passed");
+    got.check("other control", "failed", "instead of 56493153725450313471");
+    got.check("control too long", "failed", "out of its range");
+    got.check("SubClass", "failed", "out of its range");
+}
+
 TEST_CASE("sts6-conform: what is skipped and why") {
     Place place;
     json pack = pack_of({credit_case("good"),
                          {{"id", "unknown"}, {"kind", "refund"}},
-                         {{"id", "change"}, {"kind", "key_change"}, {"expect", {"1", "2"}}},
-                         {{"id", "meter test"}, {"kind", "meter_test"}},
+                         changed(key_change_case("no new register"), {{"new_register", 9}}),
                          changed(credit_case("no register"), {{"register", 9}}),
                          changed(credit_case("DKGA02"), {{"register", 2}}),
                          changed(credit_case("other RND"), {{"rnd", 6}}),
@@ -256,8 +308,7 @@ TEST_CASE("sts6-conform: what is skipped and why") {
     const Outcomes got = outcomes({"--self", place.write("p.json", pack)}, 0);
     got.check("good", "passed");
     got.check("unknown", "skipped", "unknown kind of case: refund");
-    got.check("change", "skipped", "not built yet");
-    got.check("meter test", "skipped", "not built yet");
+    got.check("no new register", "skipped", "no such register");
     got.check("no register", "skipped", "no such register");
     got.check("DKGA02", "skipped", "DKGA02");
     got.check("other RND", "skipped", "RND 6");
@@ -417,7 +468,8 @@ TEST_CASE("sts6-conform: a running module") {
         run(other, 0).check("good", "skipped", "register 1 does not hold the pack's key");
     }
     const Outcomes all = outcomes({"--connect", module.url(), vector_pack().string()}, 0);
-    CHECK(all.report.at("passed") == 54);  // 33 credits, 19 management tokens, 2 DRNs
+    CHECK(all.report.at("passed") ==
+          75);  // one key change needs its own module time  // 33 credits, 19 management tokens, 2 DRNs
     module.stop();
     CHECK(conform({"--connect", module.url(), place.path("p.json")}).code == 3);
 }
@@ -487,10 +539,10 @@ TEST_CASE("sts6-conform: every EA11 and sample token of the project's packs") {
             return one.at("pack") == pack && one.at("result") == "passed";
         });
     };
-    CHECK(passed("sts531-1-11-dkga04-ea11.json") == 54);
-    CHECK(passed("sts531-1-0-04-dkga04-ea11.json") == 41);
-    CHECK(passed("random-ea11.json") == 172);
-    CHECK(passed("random-ea07-sample.json") == 127);
+    CHECK(passed("sts531-1-11-dkga04-ea11.json") == 76);
+    CHECK(passed("sts531-1-0-04-dkga04-ea11.json") == 47);
+    CHECK(passed("random-ea11.json") == 200);
+    CHECK(passed("random-ea07-sample.json") == 148);
     for (const json& one : got.report.at("cases")) {
         if (one.at("result") != "skipped") continue;
         const auto reason = one.at("reason").get<std::string>();
@@ -514,7 +566,7 @@ TEST_CASE("sts6-conform: every EA07 token under the operational tables") {
         INFO(one.dump());
         CHECK(one.at("reason").get<std::string>().find("not built yet") != std::string::npos);
     }
-    CHECK(got.report.at("passed") == 178);  // 53 and 6 published ones, 119 random ones under DKGA04 keys
+    CHECK(got.report.at("passed") == 211);  // 71 and 7 published ones, 133 random ones under DKGA04 keys
 }
 
 }  // namespace sts6::test

@@ -430,6 +430,51 @@ TEST_CASE("sts6ctl: numbers are decimal") {
     }
 }
 
+TEST_CASE("sts6ctl: key change") {
+    const Words change = {"token", "keychange", "--meter", kMeter};
+    // CTSA05/1
+    const std::string set = grouped("03854447086453451911") + grouped("02791799436242461152") +
+                            grouped("67118070329353977190") + grouped("19019128690902932218");
+    check_prints(joined(change, {"--new-ti", "2"}), set);
+    check_prints(joined(change, {"--register", "1", "--new-register", "1", "--ti", "1", "--new-ti", "02",
+                                 "--tokens", "4"}),
+                 set);
+    const json shown = json_of(joined(change, {"--new-ti", "2"}));
+    CHECK(shown.at("rollover") == false);
+    CHECK(shown.at("tokens").size() == 4);
+    CHECK(shown.at("tokens").at(3) == "19019128690902932218");
+    // The worked example of docs/tokens.md 11, with rollover.
+    const Finished rollover = ctl(joined(change, {"--new-register", "2", "--new-ti", "2"}));
+    CHECK(rollover.code == 0);
+    CHECK(rollover.output == grouped("39536809214641544852") + grouped("23263472884016433225") +
+                                 grouped("45268691985939334940") + grouped("65389277406881242890"));
+    CHECK(rollover.log.find("rolls over") != std::string::npos);
+    check_refused(joined(change, {"--new-ti", "2", "--tokens", "2"}), 1, "85");
+    check_refused(joined(change, {"--new-ti", "100"}), 1, "40");
+    check_refused(joined(change, {"--register", "2", "--new-register", "1"}), 1, "29");
+    check_refused(joined(change, {"--new-register", "9"}), 1, "22");
+    check_refused({"token", "keychange"}, 2);
+    check_refused({"token", "keychange", "--meter", "600727000000000008"}, 2);
+    check_refused(joined(change, {"--new-ti", "x"}), 2);
+}
+
+TEST_CASE("sts6ctl: meter tests need no module") {
+    const auto test = [](const Words& words) {
+        return run_program("sts6ctl", joined({"token", "metertest"}, words));
+    };
+    const Finished all = test({"--control", "FFFFFFFFF"});
+    CHECK(all.code == 0);
+    CHECK(all.output == grouped("56493153725450313471"));
+    check_fails(test({}), 2);
+    check_fails(test({"--control", ""}), 2);
+    check_fails(test({"--control", "1000000000"}), 2, "36 bits");
+    check_fails(test({"--control", "10000000", "--subclass", "1"}), 2, "28 bits");
+    check_fails(test({"--control", "1", "--mfr-code", "100"}), 2, "8 bits");
+    check_fails(test({"--control", "1", "--subclass", "3"}), 2, "SubClass");
+    check_fails(test({"--control", "xyz"}), 2, "hexadecimal");
+    check_fails(test({"--control", "FFFFFFFFFFFFFFFFFF"}), 2);
+}
+
 TEST_CASE("sts6ctl: verify") {
     const json good = {{"result", "00 successful (done)"},
                        {"class", 0},

@@ -44,7 +44,7 @@ const std::map<std::string_view, Expected>& page() {
         {"SM?GA", {0x26, "N", "[A/P]", kVend, kReads, kOperational}},
         {"SM?VC", {0x10, "NPNNNNHH", "[A]", kVend, kAudited, kOperational}},
         {"SM?VM", {0x12, "NPNNNNHH", "[A]", kVend, kAudited, kOperational}},
-        {"SM?VK", {0x14, "NNPNNNNN", "[A]", kVend, kAudited, kNever}},
+        {"SM?VK", {0x14, "NNPNNNNN", "[A]", kVend, kAudited, kOperational}},
         {"SM?VT", {0x16, "NPNNnP", "[B/P]", kVend, kReads, kOperational}},
         {"SM?CQ", {0x28, "", "[C/P]", kVend, kReads, kNever}},
         {"SM?KC", {0x30, "P", "[C/P]", kFull, kAudited, kNever}},

@@ -110,7 +110,7 @@ TEST_CASE("the worked answers of the protocol page") {
 TEST_CASE("commands that do not exist here are unknown") {
     Bench bench;
     for (const char* message :
-         {"SM?XX", "XX?DI", "SM!DI", "", "SM?D", "GL?EC00005HELLO", "SM?KCP1~", "SM?VKN1~"}) {
+         {"SM?XX", "XX?DI", "SM!DI", "", "SM?D", "GL?EC00005HELLO", "SM?KCP1~", "SM?CQ"}) {
         CHECK(bench.execute(message) == "GL!ER21");
     }
     bench.store.state.phase = Phase::manufacturing;
@@ -260,6 +260,122 @@ TEST_CASE("SM?VT tells what a token is") {
     CHECK(verify("39536809214641544852") == "00N42~N2~N3~H0000~H000000~");
 }
 
+namespace {
+
+constexpr std::string_view kKeyChangeRequest = "SM?VKN1~N1~P600727000000000009~N1~N11~N2~N2~N4~";
+
+/// The worked key change request with one field replaced.
+std::string key_change_with(std::size_t field, std::string_view value) {
+    std::vector<std::string> fields = {"N1", "N1", "P600727000000000009", "N1", "N11", "N2", "N2", "N4"};
+    fields[field] = value;
+    std::string message = "SM?VK";
+    for (const std::string& text : fields) message += text + "~";
+    return message;
+}
+
+/// A second register with the same key value under other attributes.
+RegisterRow& second_register(Bench& bench) {
+    RegisterRow row = bench.row();
+    row.number = 2;
+    row.attributes.sgc = 203557;
+    row.attributes.krn = 6;
+    row.attributes.base_date = BaseDate::y2035;
+    return bench.store.registers[2] = row;
+}
+
+}  // namespace
+
+TEST_CASE("the worked key change of the protocol page") {
+    Bench bench;
+    CHECK(bench.execute(kKeyChangeRequest) ==
+          "00N0~N4~P0357DBF341198EC87026BE76CBB15E21E03A373495B96D43D66107F184C6D6B59AFA~"
+          "P03854447086453451911027917994362424611526711807032935397719019019128690902932218~");
+    CHECK(bench.store.state.tokens_issued == 1);
+    CHECK(bench.hsm.derivation_calls == 1);
+    // docs/tokens.md 11: to SGC 203557, KRN 6, TI 02, base date 2035, with rollover.
+    second_register(bench);
+    bench.start();
+    const std::string answer = bench.execute(key_change_with(1, "N2"));
+    CHECK(answer.substr(0, 8) == "00N1~N4~");
+    CHECK(answer.find("P39536809214641544852232634728840164332254526869198593933494065389277406881242890~") !=
+          std::string::npos);
+}
+
+TEST_CASE("each check of a key change has its status and changes nothing") {
+    Bench bench;
+    const auto refused = [&bench](const std::string& message) {
+        const std::string answer = bench.execute(message);
+        CHECK(bench.store.commits == 0);
+        CHECK(bench.hsm.derivation_calls == 0);
+        return answer;
+    };
+    CHECK(refused("SM?VK") == "60");
+    CHECK(refused(key_change_with(7, "P4")) == "61");
+    CHECK(refused(key_change_with(3, "N01")) == "62");
+    CHECK(refused(key_change_with(0, "N0")) == "63");
+    CHECK(refused(key_change_with(1, "N65")) == "63");
+    CHECK(refused(key_change_with(2, "P600727000000000008")) == "76");
+    CHECK(refused(key_change_with(0, "N3")) == "22");
+    CHECK(refused(key_change_with(1, "N3")) == "22");
+    CHECK(refused(key_change_with(3, "N100")) == "40");
+    CHECK(refused(key_change_with(6, "N100")) == "40");
+    CHECK(refused(key_change_with(5, "N100")) == "40");
+    CHECK(refused(key_change_with(4, "N9")) == "40");
+    for (const char* tokens : {"N0", "N1", "N2", "N3", "N5", "N4294967295"}) {
+        CHECK(refused(key_change_with(7, tokens)) == "85");
+    }
+    CHECK(refused("SM?VKN1~N1~P600727000000000009~N1~N7~N2~N2~N4~") == "85");
+}
+
+TEST_CASE("the rules of a key change in the module") {
+    Bench bench;
+    RegisterRow& other = second_register(bench);
+    const auto change = [&bench](const char* from, const char* to) {
+        bench.start();
+        return bench
+            .execute("SM?VKN" + std::string(from) + "~N" + to + "~P600727000000000009~N1~N11~N2~N2~N4~")
+            .substr(0, 2);
+    };
+    CHECK(change("1", "2") == "00");
+    CHECK(change("2", "1") == "29");  // the older base date
+    other.attributes.base_date = BaseDate::y2014;
+    other.attributes.cluster = 1;
+    CHECK(change("1", "2") == "29");
+    other.attributes.cluster = 0;
+    other.attributes.ktc = KeyType::ddtk;
+    CHECK(change("1", "2") == "29");
+    CHECK(change("2", "1") == "00");
+    other.attributes.ktc = KeyType::dutk;
+    other.attributes.ken = 0;  // expired since February 2014
+    CHECK(change("1", "2") == "29");
+    CHECK(change("2", "1") == "00");
+    other.attributes.ken = 255;
+    other.attributes.issue_until = bench.clock.time - std::chrono::seconds{1};
+    CHECK(change("1", "2") == "42");
+    CHECK(change("2", "1") == "42");
+    other.attributes.issue_until = civil_time(2099, 1, 1);
+    other.attributes.active_from = bench.clock.time + std::chrono::seconds{1};
+    CHECK(change("1", "2") == "43");
+    CHECK(change("2", "1") == "00");
+}
+
+TEST_CASE("a key change needs both decoder keys") {
+    Bench bench;
+    bench.start();
+    bench.hsm.fail_every = 2;
+    CHECK(bench.execute(kKeyChangeRequest) == "01");
+    CHECK(bench.store.state.tokens_issued == 0);
+    CHECK(bench.store.commits == 0);
+    // The next command's key is its own: nothing of a batch is mixed up.
+    bench.hsm.fail_every = 0;
+    const auto answers = bench.execute_batch(
+        {std::string(kCreditRequest), std::string(kKeyChangeRequest), std::string(kCreditRequest)});
+    CHECK(answers[0] == kCreditAnswer);
+    CHECK(answers[1].substr(0, 8) == "00N0~N4~");
+    CHECK(answers[2] == kCreditAnswer);
+    CHECK(bench.store.state.tokens_issued == 3);
+}
+
 TEST_CASE("failed verifications are limited outside the lab") {
     Bench bench;
     bench.start();
@@ -273,10 +389,14 @@ TEST_CASE("failed verifications are limited outside the lab") {
     bench.clock.time += std::chrono::seconds{1};
     CHECK(bench.execute(bad) == "00N3~");
     CHECK(bench.execute(bad) == "01");
-    // Within one batch the allowance is taken before any result is known.
+    // Within one batch too: what fails counts, in order of arrival, and what is good does not.
     bench.clock.time += std::chrono::seconds{2};
-    const auto answers = bench.execute_batch({bad, bad, bad});
-    CHECK(answers == std::vector<std::string>{"00N3~", "00N3~", "01"});
+    CHECK(bench.execute_batch({bad, bad, good, bad}) ==
+          std::vector<std::string>{"00N3~", "00N3~", "01", "01"});
+    bench.clock.time += std::chrono::seconds{1};
+    for (const std::string& answer : bench.execute_batch(std::vector<std::string>(128, good))) {
+        CHECK(answer.substr(0, 4) == "00N0");
+    }
 
     Bench lab;
     lab.settings.lab = true;
@@ -441,6 +561,7 @@ TEST_CASE("executing a command allocates nothing") {
     Bench bench;
     bench.start();
     const std::vector<std::string> messages = {std::string(kCreditRequest),
+                                               std::string(kKeyChangeRequest),
                                                credit_with(5, "N1", "SM?VM"),
                                                "SM?DI",
                                                "SM?QI",

@@ -80,6 +80,72 @@ TEST_CASE("the TID window at both ends, and off") {
     CHECK_FALSE(at(days{1}, 1));
 }
 
+TEST_CASE("a key is expired at a time from the first minute beyond its number") {
+    auto key = key_with(KeyType::dutk);
+    key.ken = 0;
+    const CivilTime last = civil_time(2014, 1, 1) + std::chrono::minutes{0xFFFF} + std::chrono::seconds{59};
+    CHECK_FALSE(key_expired_at(key, last));
+    CHECK(key_expired_at(key, last + std::chrono::seconds{1}));
+    CHECK_FALSE(key_expired_at(key, civil_time(1993, 1, 1)));
+    key.ken = 254;
+    CHECK_FALSE(key_expired_at(key, civil_time(2014, 1, 1) + std::chrono::minutes{0xFEFFFF}));
+    CHECK(key_expired_at(key, civil_time(2014, 1, 1) + std::chrono::minutes{0xFF0000}));
+    CHECK(key_expired_at(key, civil_time(9999, 1, 1)));
+    key.ken = 255;
+    CHECK_FALSE(key_expired_at(key, civil_time(9999, 1, 1)));
+}
+
+TEST_CASE("every cell of the key change rules decides something") {
+    const KeyAttributes good = key_with(KeyType::dutk);
+    struct Probe {
+        bool KeyChangeChecks::*cell;
+        KeyAttributes old_key;
+        KeyAttributes new_key;
+        Status expected;
+    };
+    const auto with = [&good](auto change) {
+        KeyAttributes key = good;
+        change(key);
+        return key;
+    };
+    using Key = KeyAttributes;
+    const Status no = Status::key_change_not_allowed;
+    const Status past = Status::key_issue_expired_error;
+    const Probe probes[] = {
+        {&KeyChangeChecks::same_cluster, good, with([](Key& key) { key.cluster = 1; }), no},
+        {&KeyChangeChecks::same_cluster, with([](Key& key) { key.cluster = 1; }), good, no},
+        {&KeyChangeChecks::base_date_not_older, good, with([](Key& key) { key.base_date = BaseDate::y1993; }),
+         no},
+        {&KeyChangeChecks::no_change_to_default, good, with([](Key& key) { key.ktc = KeyType::ddtk; }), no},
+        {&KeyChangeChecks::no_change_to_default, with([](Key& key) { key.ktc = KeyType::dctk; }),
+         with([](Key& key) { key.ktc = KeyType::ddtk; }), no},
+        {&KeyChangeChecks::new_key_not_expired, good, with([](Key& key) { key.ken = 0; }), no},
+        {&KeyChangeChecks::issue_until, good,
+         with([](Key& key) { key.issue_until = kNow.time - std::chrono::seconds{1}; }), past},
+        {&KeyChangeChecks::issue_until,
+         with([](Key& key) { key.issue_until = kNow.time - std::chrono::seconds{1}; }), good, past},
+        {&KeyChangeChecks::active_from, good,
+         with([](Key& key) { key.active_from = kNow.time + std::chrono::seconds{1}; }),
+         Status::key_not_yet_active},
+    };
+    CHECK_FALSE(check_key_change(kRules.key_change, good, good, kNow));
+    for (const Probe& probe : probes) {
+        CHECK(check_key_change(kRules.key_change, probe.old_key, probe.new_key, kNow) == probe.expected);
+        KeyChangeChecks checks = kRules.key_change;
+        checks.*probe.cell = false;
+        CHECK_FALSE(check_key_change(checks, probe.old_key, probe.new_key, kNow));
+    }
+    // What is allowed: from a default key, from an expired one, at the last second, to a newer base date.
+    CHECK_FALSE(check_key_change(kRules.key_change, key_with(KeyType::ddtk), good, kNow));
+    CHECK_FALSE(check_key_change(kRules.key_change, with([](Key& key) { key.ken = 0; }), good, kNow));
+    CHECK_FALSE(
+        check_key_change(kRules.key_change, with([](Key& key) { key.issue_until = kNow.time; }), good, kNow));
+    CHECK_FALSE(
+        check_key_change(kRules.key_change, good, with([](Key& key) { key.active_from = kNow.time; }), kNow));
+    CHECK_FALSE(check_key_change(kRules.key_change, good,
+                                 with([](Key& key) { key.base_date = BaseDate::y2035; }), kNow));
+}
+
 TEST_CASE("every cell of the rule table decides something") {
     struct Probe {
         KeyAttributes key;

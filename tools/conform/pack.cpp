@@ -46,14 +46,52 @@ PackRegister read_register(const json& source) {
             .base_date = source.at("base_date").get<unsigned>()};
 }
 
-void read_token_fields(const json& source, Case& test) {
+void read_meter_fields(const json& source, Case& test) {
     test.register_number = source.at("register").get<std::uint32_t>();
     test.pan = source.at("pan").get<std::string>();
     test.ti = source.at("ti").get<unsigned>();
     test.ea = source.at("ea").get<unsigned>();
+}
+
+void read_token_fields(const json& source, Case& test) {
+    read_meter_fields(source, test);
     test.subclass = source.at("subclass").get<unsigned>();
     test.tid = source.at("tid").get<std::string>();
     test.value = source.at("value").get<std::string>();
+}
+
+/// "CCYY-MM-DD hh:mm[:ss]"
+std::string module_time(const std::string& issued) {
+    std::string digits;
+    for (const char c : issued) {
+        if (c >= '0' && c <= '9') digits += c;
+    }
+    if (digits.size() == 12) digits += "00";
+    if (digits.size() != 14) throw std::runtime_error("issued is no date and time");
+    return digits.substr(0, 8) + "T" + digits.substr(8) + "Z";
+}
+
+void read_key_change(const json& source, Case& test) {
+    read_meter_fields(source, test);
+    test.new_register = source.at("new_register").get<std::uint32_t>();
+    test.new_ti = source.at("new_ti").get<unsigned>();
+    test.set_size = source.at("tokens").get<unsigned>();
+    if (source.contains("issued")) test.module_time = module_time(source.at("issued").get<std::string>());
+}
+
+std::uint64_t read_hex_number(const std::string& text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+    if (error != std::errc() || end != text.data() + text.size()) {
+        throw std::runtime_error("a meter test's field is no hexadecimal number");
+    }
+    return value;
+}
+
+void read_meter_test(const json& source, Case& test) {
+    test.subclass = source.at("subclass").get<unsigned>();
+    test.control = read_hex_number(source.at("control").get<std::string>());
+    test.mfr_code = static_cast<unsigned>(read_hex_number(source.at("mfr").get<std::string>()));
 }
 
 Case read_case(const json& source, unsigned pack_rnd) {
@@ -68,6 +106,8 @@ Case read_case(const json& source, unsigned pack_rnd) {
         test.tokens.push_back(token.is_null() ? std::nullopt : std::optional(token.get<std::string>()));
     }
     if (test.kind == CaseKind::credit || test.kind == CaseKind::management) read_token_fields(source, test);
+    if (test.kind == CaseKind::key_change) read_key_change(source, test);
+    if (test.kind == CaseKind::meter_test) read_meter_test(source, test);
     if (test.kind == CaseKind::check_drn) test.drn = source.at("drn").get<std::string>();
     return test;
 }

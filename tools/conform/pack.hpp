@@ -35,6 +35,12 @@ struct Case {
     std::string tid;    ///< six hexadecimal digits
     std::string value;  ///< the coded field in hexadecimal
     std::string drn;
+    std::uint32_t new_register = 0;
+    unsigned new_ti = 0;
+    unsigned set_size = 0;      ///< tokens of a key-change set
+    std::uint64_t control = 0;  ///< of a meter test
+    unsigned mfr_code = 0;      ///< of a meter test
+    std::string module_time;    ///< CCYYMMDDThhmmssZ of a key change that names its time, or empty
     std::vector<std::optional<std::string>> tokens;  ///< none = not published
     std::optional<std::string> expect_status;
 };

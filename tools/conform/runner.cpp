@@ -2,6 +2,7 @@
 #include "tools/conform/runner.hpp"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -19,13 +20,13 @@ constexpr unsigned kEaSta = 7;
 constexpr unsigned kLabRnd = 5;
 // TCT 02, numeric token: what every published case is for.
 constexpr const char* kTct = "N2~";
-constexpr std::string_view kSampleTables = "sample";
 constexpr std::string_view kOperationalTables = "operational";
 
 /// The module under test and what it says of itself.
 class Target {
   public:
-    explicit Target(const std::string& url) : client_(connect(url)) {
+    /// `preset_time`: module time is what the cases ask for.
+    Target(const std::string& url, bool preset_time) : client_(connect(url)), preset_time_(preset_time) {
         const Response identity = exchange("SM?DI");
         const auto fields = identity.fields();
         if (!identity.ok() || !fields || fields->size() != 2) {
@@ -41,6 +42,7 @@ class Target {
     }
 
     [[nodiscard]] const std::string& firmware() const { return firmware_; }
+    [[nodiscard]] bool has_preset_time() const { return preset_time_; }
     [[nodiscard]] bool is_lab() const { return firmware_.ends_with("-LAB"); }
     [[nodiscard]] bool has_tables(const std::string& name) const {
         return firmware_.find("-" + name) != std::string::npos;
@@ -54,6 +56,7 @@ class Target {
     }
 
     Client client_;
+    bool preset_time_;
     std::string firmware_;
 };
 
@@ -116,6 +119,52 @@ std::string run_token(const Case& test, Target& target) {
     return fault_in_verification(test, target, std::string((*response.fields())[1].value));
 }
 
+std::string key_change_request(const Case& test) {
+    const auto number = [](unsigned value) { return "N" + std::to_string(value) + "~"; };
+    return "SM?VK" + number(test.register_number) + number(test.new_register) + "P" + test.pan + "~" +
+           number(test.ti) + number(test.ea) + kTct + number(test.new_ti) + number(test.set_size);
+}
+
+/// A set's tokens in one of their forms.
+std::vector<sts::TokenNumber> split_set(std::string_view digits, std::size_t each) {
+    std::vector<sts::TokenNumber> tokens;
+    for (; digits.size() >= each; digits.remove_prefix(each)) {
+        const auto token = sts::TokenNumber::parse(digits.substr(0, each));
+        if (token) tokens.push_back(*token);
+    }
+    return digits.empty() ? tokens : std::vector<sts::TokenNumber>();
+}
+
+std::string text_of(const sts::TokenNumber& token) {
+    const auto digits = token.decimal();
+    return {digits.data(), digits.size()};
+}
+
+/// What is wrong with an answer to VK that should hold a set; empty when nothing is.
+std::string fault_in_set(const Case& test, const Response& response) {
+    if (!response.ok()) return "status " + response.code;
+    const auto fields = response.fields();
+    if (!fields || fields->size() != 4) return "unexpected answer " + response.text;
+    const auto set = split_set((*fields)[3].value, sts::TokenNumber::kDecimalDigits);
+    if (set.size() != test.set_size || set.size() != test.tokens.size()) return "a set of another size";
+    if (split_set((*fields)[2].value, sts::TokenNumber::kHexDigits) != set)
+        return "the two forms of the set differ";
+    for (std::size_t i = 0; i < set.size(); ++i) {
+        if (test.tokens[i] && text_of(set[i]) != *test.tokens[i]) {
+            return "token " + text_of(set[i]) + " instead of " + *test.tokens[i];
+        }
+    }
+    return {};
+}
+
+std::string run_key_change(const Case& test, Target& target) {
+    const Response response = target.exchange(key_change_request(test));
+    if (!test.expect_status) return fault_in_set(test, response);
+    return response.code == *test.expect_status
+               ? ""
+               : "status " + response.code + " instead of " + *test.expect_status;
+}
+
 /// The host's part: a wrong DRN is refused before a PAN is made of it (76).
 std::string run_check_drn(const Case& test) {
     const std::string status = sts::is_drn(test.drn) ? "00" : "76";
@@ -123,18 +172,49 @@ std::string run_check_drn(const Case& test) {
     return status == expected ? "" : "status " + status + " instead of " + expected;
 }
 
+/// The host's part too: class 1 needs no key.
+std::string run_meter_test(const Case& test) {
+    const unsigned code_bits = sts::mfr_code_bits(test.subclass);
+    if (test.subclass > 2 || test.mfr_code >> code_bits != 0 || test.control >> (44 - code_bits) != 0) {
+        return "a field is out of its range";
+    }
+    if (test.tokens.size() != 1) return "the case must expect one token";
+    const sts::ClearToken clear = sts::meter_test_token(test.subclass, test.control, test.mfr_code);
+    const std::string token = text_of(sts::TokenNumber(clear.token_class, clear.block));
+    return !test.tokens[0] || token == *test.tokens[0] ? ""
+                                                       : "token " + token + " instead of " + *test.tokens[0];
+}
+
+/// The registers whose keys a case uses.
+std::vector<std::uint32_t> registers_of(const Case& test) {
+    if (test.kind == CaseKind::key_change) return {test.register_number, test.new_register};
+    if (test.kind == CaseKind::credit || test.kind == CaseKind::management) return {test.register_number};
+    return {};
+}
+
 /// Why a case can't run at all; empty when it can.
 std::string obstacle(const Pack& pack, const Case& test) {
-    if (test.kind == CaseKind::key_change) return "key change is not built yet";
-    if (test.kind == CaseKind::meter_test) return "class 1 tokens are not built yet";
     if (test.kind == CaseKind::unknown) return "unknown kind of case: " + test.kind_name;
-    if (test.kind == CaseKind::check_drn) return {};
-    const PackRegister* key = pack.find_register(test.register_number);
-    if (key == nullptr) return "the pack has no such register";
-    if (key->dkga == 2) return "DKGA02 is not built yet";
+    for (const std::uint32_t number : registers_of(test)) {
+        const PackRegister* key = pack.find_register(number);
+        if (key == nullptr) return "the pack has no such register";
+        if (key->dkga == 2) return "DKGA02 is not built yet";
+    }
     if (test.rnd != kLabRnd && !test.expect_status)
         return "RND " + std::to_string(test.rnd) + ": a lab module has 5";
     return {};
+}
+
+bool holds_key(Target& target, const PackRegister& key) {
+    const Response response = target.exchange("SM?GAN" + std::to_string(key.number) + "~");
+    const std::string text = ";" + response.body.substr(std::min<std::size_t>(1, response.body.size()));
+    std::string sgc = std::to_string(key.sgc);
+    sgc.insert(0, 10 - std::min<std::size_t>(10, sgc.size()), '0');
+    const std::string cards[] = {
+        ";SGC" + sgc, ";KRN" + std::to_string(key.krn) + ";", ";KEN" + std::to_string(key.ken) + ";",
+        ";DKG0" + std::to_string(key.dkga) + ";", ";BDT" + std::to_string(key.base_date)};
+    return std::ranges::all_of(
+        cards, [&text](const std::string& card) { return text.find(card) != std::string::npos; });
 }
 
 /// Why a case can't run on this target; empty when it can.
@@ -142,17 +222,15 @@ std::string obstacle(const Pack& pack, const Case& test, Target& target) {
     if (test.ea == kEaSta && !target.has_tables(test.sta_tables)) {
         return "the case needs the " + test.sta_tables + " EA07 tables (--sta-tables)";
     }
-    if (!test.expect_status && !target.is_lab()) return "RND is random: the module is not of the lab profile";
-    const PackRegister& key = *pack.find_register(test.register_number);
-    const Response response = target.exchange("SM?GAN" + std::to_string(key.number) + "~");
-    const std::string text = ";" + response.body.substr(std::min<std::size_t>(1, response.body.size()));
-    std::string sgc = std::to_string(key.sgc);
-    sgc.insert(0, 10 - std::min<std::size_t>(10, sgc.size()), '0');
-    for (const std::string& card :
-         {";SGC" + sgc, ";KRN" + std::to_string(key.krn) + ";", ";KEN" + std::to_string(key.ken) + ";",
-          ";DKG0" + std::to_string(key.dkga) + ";", ";BDT" + std::to_string(key.base_date)}) {
-        if (text.find(card) == std::string::npos) {
-            return "register " + std::to_string(key.number) + " does not hold the pack's key";
+    if (!test.module_time.empty() && !target.has_preset_time())
+        return "the case needs its own module time (--self)";
+    // Key-change tokens have no RND.
+    if (test.kind != CaseKind::key_change && !test.expect_status && !target.is_lab()) {
+        return "RND is random: the module is not of the lab profile";
+    }
+    for (const std::uint32_t number : registers_of(test)) {
+        if (!holds_key(target, *pack.find_register(number))) {
+            return "register " + std::to_string(number) + " does not hold the pack's key";
         }
     }
     return {};
@@ -161,7 +239,8 @@ std::string obstacle(const Pack& pack, const Case& test, Target& target) {
 CaseResult run_case(const Pack& pack, const Case& test, Target& target) {
     const std::string reason = obstacle(pack, test, target);
     if (!reason.empty()) return verdict(pack, test, Verdict::skipped, reason);
-    const std::string fault = run_token(test, target);
+    const std::string fault =
+        test.kind == CaseKind::key_change ? run_key_change(test, target) : run_token(test, target);
     return verdict(pack, test, fault.empty() ? Verdict::passed : Verdict::failed, fault);
 }
 
@@ -171,10 +250,17 @@ void note_firmware(Report& report, const Target& target) {
     }
 }
 
-/// Which daemon a case runs on: the operational set needs its file, everything else the sample set.
-bool wants_operational(const Case& test) {
-    return test.ea == kEaSta && test.sta_tables == kOperationalTables;
-}
+/// The daemon that a case runs on.
+struct DaemonStart {
+    bool operational = false;  ///< with the operational EA07 tables; everything else runs on the sample set
+    std::string lab_time = kLabTime;
+
+    DaemonStart(const Case& test, const RunOptions& options)
+        : operational(options.sta_tables && test.ea == kEaSta && test.sta_tables == kOperationalTables) {
+        if (!test.module_time.empty()) lab_time = test.module_time;
+    }
+    auto operator<=>(const DaemonStart&) const = default;
+};
 
 /// Runs the cases that `chosen` selects, each into its place.
 template <class Choice>
@@ -194,24 +280,27 @@ void run_cases(const Pack& pack, Target& target, Choice chosen, std::vector<Case
 std::optional<CaseResult> run_alone(const Pack& pack, const Case& test) {
     const std::string reason = obstacle(pack, test);
     if (!reason.empty()) return verdict(pack, test, Verdict::skipped, reason);
-    if (test.kind != CaseKind::check_drn) return std::nullopt;
-    const std::string fault = run_check_drn(test);
+    if (test.kind != CaseKind::check_drn && test.kind != CaseKind::meter_test) return std::nullopt;
+    const std::string fault = test.kind == CaseKind::check_drn ? run_check_drn(test) : run_meter_test(test);
     return verdict(pack, test, fault.empty() ? Verdict::passed : Verdict::failed, fault);
 }
 
 void run_on_lab_module(const Pack& pack, const RunOptions& options, const std::vector<bool>& runnable,
                        std::vector<CaseResult>& results, Report& report) {
     LabModule module(pack.path);
-    for (const bool operational : {false, true}) {
-        const auto chosen = [&](const Case& test) {
-            const auto place = static_cast<std::size_t>(&test - pack.cases.data());
-            return runnable[place] && (wants_operational(test) && options.sta_tables) == operational;
-        };
-        if (std::ranges::none_of(pack.cases, chosen)) continue;
-        module.start(operational ? options.sta_tables : std::nullopt);
+    std::set<DaemonStart> starts;
+    for (std::size_t i = 0; i < pack.cases.size(); ++i) {
+        if (runnable[i]) starts.emplace(pack.cases[i], options);
+    }
+    for (const DaemonStart& start : starts) {
+        module.start(start.operational ? options.sta_tables : std::nullopt, start.lab_time);
         {
-            Target target(module.url());
+            Target target(module.url(), true);
             note_firmware(report, target);
+            const auto chosen = [&](const Case& test) {
+                return runnable[static_cast<std::size_t>(&test - pack.cases.data())] &&
+                       DaemonStart(test, options) == start;
+            };
             run_cases(pack, target, chosen, results);
         }
         module.stop();
@@ -229,7 +318,7 @@ std::vector<CaseResult> run_pack(const Pack& pack, const RunOptions& options, Re
     if (std::ranges::find(runnable, true) == runnable.end()) return results;
     try {
         if (options.connect) {
-            Target target(*options.connect);
+            Target target(*options.connect, false);
             note_firmware(report, target);
             run_cases(
                 pack, target,

@@ -37,6 +37,12 @@ struct TokenOptions {
     std::string time;
     std::string token;
     std::string key_file;
+    std::uint32_t new_register = 0;  ///< 0 = the same register
+    std::uint32_t new_ti = 1;
+    std::uint32_t set_size = 0;  ///< 0 = the shortest set of the EA
+    std::uint32_t subclass = 0;
+    std::string control;
+    std::string mfr_code = "0";
 };
 
 std::string field(char type, const std::string& value) {
@@ -89,6 +95,18 @@ std::string in_digits(const sts::TokenNumber& token) {
     return std::string(digits.data(), digits.size());
 }
 
+/// Hexadecimal digits of a number that must fit `bits`.
+std::uint64_t hex_field(const std::string& text, unsigned bits, const std::string& what) {
+    std::uint64_t value = 0;
+    for (const char c : text) {
+        const auto digit = hex_value(c);
+        if (!digit || value >> 60U != 0) usage_error(what + " must be hexadecimal digits");
+        value = (value << 4U) | *digit;
+    }
+    if (text.empty() || value >> bits != 0) usage_error(what + " must fit " + std::to_string(bits) + " bits");
+    return value;
+}
+
 /// Asks for a token of VC or VM and prints it.
 void request_token(const char* header, const TokenOptions& options, std::uint32_t subclass,
                    const std::string& value, const CommonOptions& common) {
@@ -113,6 +131,46 @@ void run_credit(const TokenOptions& options, const CommonOptions& common) {
 void run_manage(const TokenOptions& options, const CommonOptions& common) {
     const ManagementValue value = management_value(options.action, options.value);
     request_token("SM?VM", options, value.subclass, octets(value.field, 2), common);
+}
+
+void run_key_change(const TokenOptions& options, const CommonOptions& common) {
+    const MeterOptions& meter = options.meter;
+    const auto number = [](std::uint32_t value) { return field('N', std::to_string(value)); };
+    const std::uint32_t new_register =
+        options.new_register == 0 ? meter.register_number : options.new_register;
+    const std::uint32_t shortest = meter.ea == static_cast<std::uint32_t>(Ea::sta) ? 2 : 4;
+    const std::string message = "SM?VK" + number(meter.register_number) + number(new_register) +
+                                field('P', std::string(pan_from_text(meter.meter).text())) +
+                                number(meter.ti) + number(meter.ea) + number(meter.tct) +
+                                number(options.new_ti) +
+                                number(options.set_size == 0 ? shortest : options.set_size);
+    const auto values = ModuleLink(common.connect, common.raw).call(message, "NNPP");
+    std::vector<std::string> tokens;
+    for (std::string_view rest = values[3]; !rest.empty();
+         rest.remove_prefix(std::min(rest.size(), sts::TokenNumber::kDecimalDigits))) {
+        tokens.emplace_back(rest.substr(0, sts::TokenNumber::kDecimalDigits));
+    }
+    if (common.json) {
+        std::cout << json{{"tokens", tokens}, {"rollover", values[0] == "1"}}.dump() << "\n";
+        return;
+    }
+    for (const std::string& token : tokens) std::cout << in_groups(token) << "\n";
+    if (values[0] == "1") std::cerr << "the base date changes: the meter rolls over\n";
+}
+
+void run_meter_test(const TokenOptions& options, const CommonOptions& common) {
+    if (options.subclass > 2) usage_error("the SubClass of a meter test is 0, 1 or 2");
+    const unsigned code_bits = sts::mfr_code_bits(options.subclass);
+    const auto control = hex_field(options.control, 44 - code_bits, "the control");
+    const auto code = hex_field(options.mfr_code, code_bits, "the manufacturer code");
+    const sts::ClearToken clear =
+        sts::meter_test_token(options.subclass, control, static_cast<unsigned>(code));
+    const std::string token = in_digits(sts::TokenNumber(clear.token_class, clear.block));
+    if (common.json) {
+        std::cout << json{{"token", token}}.dump() << "\n";
+    } else {
+        std::cout << in_groups(token) << "\n";
+    }
 }
 
 void print_token(const json& report, const CommonOptions& common) {
@@ -276,6 +334,22 @@ void add_token(CLI::App& app, const CommonOptions& common) {
     manage->add_option("--value", options->value, "what the action sets");
     add_time_option(*manage, *options);
     manage->callback([options, &common] { run_manage(*options, common); });
+
+    CLI::App* change = token->add_subcommand("keychange", "make the tokens that move a meter to another key");
+    add_meter_options(*change, options->meter);
+    add_number(*change, "--new-register", options->new_register, "register of the new key; 0 = the same");
+    add_number(*change, "--new-ti", options->new_ti, "tariff index of the new key");
+    add_number(*change, "--tokens", options->set_size,
+               "2 or 3 (with the SGC) for EA 7, 4 for EA 11; 0 = the shortest");
+    change->callback([options, &common] { run_key_change(*options, common); });
+
+    CLI::App* test = token->add_subcommand("metertest", "make a meter test token, without a module");
+    add_number(*test, "--subclass", options->subclass, "0, 1 or 2");
+    test->add_option("--control", options->control, "control bits in hexadecimal: 36, for SubClass 1 28")
+        ->required();
+    test->add_option("--mfr-code", options->mfr_code, "manufacturer code in hexadecimal")
+        ->capture_default_str();
+    test->callback([options, &common] { run_meter_test(*options, common); });
 
     CLI::App* verify = token->add_subcommand("verify", "let the module verify a token");
     add_meter_options(*verify, options->meter);
