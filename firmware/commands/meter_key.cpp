@@ -25,11 +25,14 @@ DerivationRequest decoder_key_request(const Register& key_register, const sts::P
                                                .pan = pan,
                                                .ea = ea,
                                                .base_date = key.base_date};
-    DerivationRequest request{.key = key_register.key, .dkga = key.dkg, .ea = ea, .data = {}};
+    DerivationRequest request{
+        .key = key_register.key, .dkga = key.dkg, .ea = ea, .data = {}, .wrapped_key = {}};
     if (key.dkg == Dkga::dkga04) {
         sts::dkga04_data(parameters, request.data);
     } else {
         sts::dkga02_data(parameters, std::span(request.data).first<sts::kDkga02DataOctets>());
+        // The store has one for every such row; a block of nothing opens to no key.
+        request.wrapped_key = key_register.row.wrapped_key.value_or(WrappedKey{});
     }
     return request;
 }

@@ -17,6 +17,7 @@ namespace sts6 {
 struct RegisterRow {
     std::uint16_t number = 0;  ///< 1..4096
     KeyId key{};
+    std::optional<WrappedKey> wrapped_key;  ///< of a DKG 02 key, and of no other
     Kcv kcv{};
     KeyAttributes attributes;
 };

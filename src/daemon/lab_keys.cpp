@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -50,25 +51,47 @@ RegisterRow row_of(const nlohmann::json& source) {
     return row;
 }
 
+/// None for an algorithm that is withdrawn.
+std::optional<Dkga> dkga_of(const nlohmann::json& value) {
+    for (const Dkga dkga : {Dkga::dkga02, Dkga::dkga04}) {
+        if (value == static_cast<int>(dkga)) return dkga;
+    }
+    return std::nullopt;
+}
+
+/// The key object of a register. unsupported when the PKCS#11 token can't hold such a key.
+Result<p11::CreatedKey> create_key_object(const nlohmann::json& source, Dkga dkga, p11::Pkcs11Hsm& hsm) {
+    Secret<20> value;
+    const auto octets = value.octets().first(vending_key_octets(dkga));
+    if (!read_hex(source.at("vk_hex").get_ref<const std::string&>(), octets)) {
+        throw std::out_of_range("vk_hex must be " + std::to_string(octets.size()) + " octets for DKGA " +
+                                std::to_string(static_cast<int>(dkga)));
+    }
+    return hsm.create_vending_key(dkga, octets);
+}
+
 /// Gives the register's number, 0 when it was left empty.
 Outcome<std::uint32_t> create_key(const nlohmann::json& source, p11::Pkcs11Hsm& hsm, SqliteStore& store,
                                   std::vector<KeyId>& created) {
     RegisterRow row = row_of(source);
     const std::string name = "register " + std::to_string(row.number);
-    if (source.at("dkga") != static_cast<int>(row.attributes.dkg)) {
-        spdlog::warn(name + ": DKGA " + source.at("dkga").dump() +
-                     " is not built yet, the register stays empty");
+    const auto dkga = dkga_of(source.at("dkga"));
+    if (!dkga) {
+        spdlog::warn(name + ": DKGA " + source.at("dkga").dump() + " is withdrawn, the register stays empty");
         return 0U;
     }
-    Secret<20> value;
-    if (!read_hex(source.at("vk_hex").get_ref<const std::string&>(), value.octets())) {
-        throw std::out_of_range("vk_hex must be 20 octets for DKGA 4");
+    row.attributes.dkg = *dkga;
+    const auto key = create_key_object(source, *dkga, hsm);
+    if (!key && key.error() == Errc::unsupported) {
+        spdlog::warn(name + ": the PKCS#11 token has nothing for DKGA " + source.at("dkga").dump() +
+                     ", the register stays empty");
+        return 0U;
     }
-    const auto id = hsm.create_vending_key(row.attributes.dkg, value.octets());
-    if (!id) return fail_at(name, id.error());
-    created.push_back(*id);
-    row.key = *id;
-    const auto handle = hsm.find_key(*id, row.attributes.dkg);
+    if (!key) return fail_at(name, key.error());
+    created.push_back(key->id);
+    row.key = key->id;
+    row.wrapped_key = key->wrapped_key;
+    const auto handle = hsm.find_key(key->id, row.attributes.dkg);
     if (!handle) return fail_at(name, handle.error());
     const auto kcv = hsm.check_value(*handle);
     if (!kcv) return fail_at(name, kcv.error());

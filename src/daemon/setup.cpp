@@ -79,6 +79,9 @@ class Setup {
                 if (!hsm_->destroy_key(id))
                     spdlog::error("a key object was left behind in the PKCS#11 token");
             }
+            if (!found_wrapping_key_ && hsm_->has_wrapping_key() && !hsm_->destroy_wrapping_key()) {
+                spdlog::error("the key that wraps DKG 02 keys was left behind in the PKCS#11 token");
+            }
         }
         hsm_.reset();
         store_.reset();
@@ -114,6 +117,7 @@ class Setup {
     std::unique_ptr<p11::Pkcs11Hsm> hsm_;
     std::unique_ptr<SqliteStore> store_;
     std::vector<KeyId> keys_;
+    bool found_wrapping_key_ = false;  ///< in the token before this set-up
 };
 
 Outcome<void> Setup::make_directories() {
@@ -148,6 +152,7 @@ Outcome<void> Setup::provide_token() {
     auto hsm = open_hsm(config_, module_id());
     if (!hsm) return Unexpected{hsm.error()};
     hsm_ = std::move(*hsm);
+    found_wrapping_key_ = hsm_->has_wrapping_key();
     spdlog::info("PKCS#11 token: " + token_in_words(*hsm_));
     return {};
 }

@@ -4,13 +4,15 @@
 #include <algorithm>
 #include <array>
 
+#include "firmware/util/secret.hpp"
 #include "firmware/util/wipe.hpp"
 #include "src/pkcs11/operations.hpp"
+#include "src/pkcs11/wrapping_key.hpp"
 
 namespace sts6::p11 {
 namespace {
 
-CK_RV derive(Session& session, const Derivation& derivation) {
+CK_RV derive_dkga04(Session& session, const Derivation& derivation) {
     std::array<std::uint8_t, 32> mac{};
     const CK_RV rv = hmac_sha256(session, derivation.object, derivation.request->data, mac);
     if (rv != CKR_OK) return rv;  // mac is as it was
@@ -19,6 +21,29 @@ CK_RV derive(Session& session, const Derivation& derivation) {
                 derivation.result->key.octets().begin());
     wipe(mac.data(), mac.size());
     return CKR_OK;
+}
+
+/// DES_VK(X) xor X xor VK. The token's own copy of VK may have its parity mended, so that the last VK is the
+/// one of the wrapped key.
+CK_RV derive_dkga02(Session& session, const Derivation& derivation) {
+    const auto x = std::span(derivation.request->data).first<kDkg02Octets>();
+    Secret<kDkg02Octets> vending_key;
+    Secret<kDkg02Octets> encrypted;
+    CK_RV rv = unwrap_key(session, derivation.wrapping_object, derivation.request->wrapped_key,
+                          derivation.key->id, vending_key);
+    if (rv == CKR_OK) rv = des3_encrypt(session, derivation.object, x, encrypted.octets());
+    if (rv != CKR_OK) return rv;
+    derivation.result->key.clear();
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        derivation.result->key.octets()[i] =
+            static_cast<std::uint8_t>(encrypted.octets()[i] ^ x[i] ^ vending_key.octets()[i]);
+    }
+    return CKR_OK;
+}
+
+CK_RV derive(Session& session, const Derivation& derivation) {
+    return derivation.request->dkga == Dkga::dkga02 ? derive_dkga02(session, derivation)
+                                                    : derive_dkga04(session, derivation);
 }
 
 }  // namespace

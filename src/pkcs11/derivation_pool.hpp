@@ -15,13 +15,14 @@
 
 namespace sts6::p11 {
 
-/// One DKGA04 derivation to do in the token.
+/// One derivation to do in the token.
 struct Derivation {
     const DerivationRequest* request;
     DerivationResult* result;  ///< its key is written on CKR_OK, its error never
     KeyEntry* key;
     CK_OBJECT_HANDLE object;
-    CK_RV rv;  ///< the outcome
+    CK_OBJECT_HANDLE wrapping_object;  ///< DKGA02 only
+    CK_RV rv;  ///< the outcome; of a wrapped key that is not this key's, CKR_WRAPPED_KEY_INVALID
 };
 
 /// Does derivations over several sessions at once: the calling thread with the first, helper threads with the

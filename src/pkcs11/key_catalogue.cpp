@@ -8,6 +8,7 @@
 
 #include "src/pkcs11/objects.hpp"
 #include "src/pkcs11/vending_key_object.hpp"
+#include "src/pkcs11/wrapping_key.hpp"
 #include "sts6/hex.hpp"
 
 namespace sts6::p11 {
@@ -47,13 +48,17 @@ CkResult<std::optional<KeyCatalogue::Seen>> KeyCatalogue::inspect(const Session&
     if (rv != CKR_OK || attributes[0].ulValueLen > label.size()) return std::optional<Seen>{};
     const std::string_view text(label.data(), attributes[0].ulValueLen);
     if (!text.starts_with(prefix_)) return std::optional<Seen>{};
-    const auto dkg = dkg_of(type);
-    if (attributes[1].ulValueLen != id.size() || !dkg || text != vending_key_label(prefix_, id)) {
-        spdlog::warn("PKCS#11 object '" + std::string(text) +
-                     "' is no vending key of this product: not used");
-        return std::optional<Seen>{};
+    if (attributes[1].ulValueLen == id.size()) {
+        const auto dkg = dkg_of(type);
+        if (dkg && text == vending_key_label(prefix_, id)) return std::optional(Seen{id, dkg, object});
+        if (text == wrapping_key_label(prefix_, id)) {
+            const auto sealed = is_sealed_wrapping_key(session, object);
+            if (!sealed) return Unexpected{sealed.error()};
+            if (*sealed) return std::optional(Seen{id, std::nullopt, object});
+        }
     }
-    return std::optional(Seen{id, *dkg, object});
+    spdlog::warn("PKCS#11 object '" + std::string(text) + "' is no key of this product: not used");
+    return std::optional<Seen>{};
 }
 
 CK_RV KeyCatalogue::refresh(const Session& session) {
@@ -88,22 +93,47 @@ void KeyCatalogue::apply(const std::vector<Seen>& seen) {
         entries_[i].incurable = false;
         entries_[i].verify_first = entries_[i].kcv.has_value();
     }
+    const bool could_wrap = wrapping_key_.state == TokenKey::State::present;
+    wrapping_key_.state = TokenKey::State::missing;
+    wrapping_key_.object = CK_INVALID_HANDLE;
     for (const Seen& key : seen) {
-        KeyEntry& entry = add(key.id);
-        if (entry.state == KeyEntry::State::missing) {
-            entry.state = KeyEntry::State::present;
-            entry.object = key.object;
-            entry.dkg = key.dkg;
+        if (key.dkg) {
+            apply_vending_key(key, *key.dkg);
         } else {
-            entry.state = KeyEntry::State::ambiguous;
-            spdlog::error("two PKCS#11 objects claim to be vending key " + hex_text(key.id) +
-                          ": neither is used");
+            apply_wrapping_key(key);
         }
     }
     for (std::size_t i = 0; i < was_present.size(); ++i) {
         if (was_present[i] && entries_[i].state == KeyEntry::State::missing) {
             spdlog::error("vending key " + hex_text(entries_[i].id) + " is no longer in the PKCS#11 token");
         }
+    }
+    if (could_wrap && wrapping_key_.state == TokenKey::State::missing) {
+        spdlog::error("the key that wraps DKG 02 keys is no longer in the PKCS#11 token");
+    }
+}
+
+void KeyCatalogue::apply_vending_key(const Seen& key, Dkga dkg) {
+    KeyEntry& entry = add(key.id);
+    if (entry.state == KeyEntry::State::missing) {
+        entry.state = KeyEntry::State::present;
+        entry.object = key.object;
+        entry.dkg = dkg;
+    } else {
+        entry.state = KeyEntry::State::ambiguous;
+        spdlog::error("two PKCS#11 objects claim to be vending key " + hex_text(key.id) +
+                      ": neither is used");
+    }
+}
+
+void KeyCatalogue::apply_wrapping_key(const Seen& key) {
+    if (wrapping_key_.state == TokenKey::State::missing) {
+        wrapping_key_.state = TokenKey::State::present;
+        wrapping_key_.object = key.object;
+        wrapping_key_.id = key.id;
+    } else {
+        wrapping_key_.state = TokenKey::State::ambiguous;
+        spdlog::error("two PKCS#11 objects claim to wrap DKG 02 keys: neither is used");
     }
 }
 

@@ -1,23 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/pkcs11/objects.hpp"
 
+#include <array>
+
+#include "sts6/hex.hpp"
+
 namespace sts6::p11 {
 
-CkResult<CK_OBJECT_HANDLE> create_object(const Session& session, Attributes& attributes) {
+namespace {
+
+template <class Make>
+CkResult<CK_OBJECT_HANDLE> make_object(const Session& session, Attributes& attributes, Make make) {
     if (attributes.overflow()) return Unexpected<CK_RV>{CKR_ARGUMENTS_BAD};
     const auto lock = session.module().management();
-    const auto create = [&session](std::span<CK_ATTRIBUTE> list, CK_OBJECT_HANDLE& object) {
-        return session.api().C_CreateObject(session.handle(), list.data(), list.size(), &object);
-    };
     CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
-    CK_RV rv = create(attributes.all(), object);
+    CK_RV rv = make(attributes.all(), object);
     // CKR_ATTRIBUTE_TYPE_INVALID from most tokens that do not know one of them, CKR_GENERAL_ERROR from NSS.
     const bool refused = rv != CKR_OK && fault_of(rv) != Fault::connection;
     if (refused && attributes.required().size() < attributes.all().size()) {
-        rv = create(attributes.required(), object);
+        rv = make(attributes.required(), object);
     }
     if (rv != CKR_OK) return Unexpected{rv};
     return object;
+}
+
+}  // namespace
+
+std::string object_label(std::string_view prefix, std::string_view kind, const KeyId& id) {
+    std::string label(prefix);
+    label += kind;
+    const std::size_t start = label.size();
+    label.resize(start + 2 * id.size());
+    write_hex(id, label.data() + start);
+    return label;
+}
+
+CkResult<CK_OBJECT_HANDLE> create_object(const Session& session, Attributes& attributes) {
+    return make_object(
+        session, attributes, [&session](std::span<CK_ATTRIBUTE> list, CK_OBJECT_HANDLE& object) {
+            return session.api().C_CreateObject(session.handle(), list.data(), list.size(), &object);
+        });
+}
+
+CkResult<CK_OBJECT_HANDLE> generate_key(const Session& session, CK_MECHANISM_TYPE type,
+                                        Attributes& attributes) {
+    CK_MECHANISM mechanism{type, nullptr, 0};
+    return make_object(session, attributes, [&](std::span<CK_ATTRIBUTE> list, CK_OBJECT_HANDLE& object) {
+        return session.api().C_GenerateKey(session.handle(), &mechanism, list.data(), list.size(), &object);
+    });
 }
 
 CkResult<CK_OBJECT_HANDLE> copy_to_session(const Session& session, CK_OBJECT_HANDLE object) {

@@ -2,15 +2,28 @@
 // Objects of a token: made, copied, found, destroyed. All of it under the module's management lock.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "firmware/ports/hsm.hpp"
 #include "src/pkcs11/attributes.hpp"
 #include "src/pkcs11/session.hpp"
 
 namespace sts6::p11 {
 
+enum class Lifetime : std::uint8_t { session, token };
+
+/// "<prefix><kind><KeyId in hexadecimal>".
+[[nodiscard]] std::string object_label(std::string_view prefix, std::string_view kind, const KeyId& id);
+
 /// Tries again without the optional attributes when the token refuses them all together.
 [[nodiscard]] CkResult<CK_OBJECT_HANDLE> create_object(const Session& session, Attributes& attributes);
+
+/// A key that the token makes; otherwise like create_object().
+[[nodiscard]] CkResult<CK_OBJECT_HANDLE> generate_key(const Session& session, CK_MECHANISM_TYPE type,
+                                                      Attributes& attributes);
 
 /// A session object with the key of `object`, as sensitive as that; it lives as long as `session`.
 [[nodiscard]] CkResult<CK_OBJECT_HANDLE> copy_to_session(const Session& session, CK_OBJECT_HANDLE object);

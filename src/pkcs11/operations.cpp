@@ -44,6 +44,18 @@ CK_RV des3_encrypt(Session& session, CK_OBJECT_HANDLE key, std::span<const std::
                encrypted);
 }
 
+CK_RV aes_encrypt(Session& session, CK_OBJECT_HANDLE key, std::span<const std::uint8_t, 16> block,
+                  std::span<std::uint8_t, 16> encrypted) {
+    return run(session, CKM_AES_ECB, session.api().C_EncryptInit, session.api().C_Encrypt, key, block,
+               encrypted);
+}
+
+CK_RV aes_decrypt(Session& session, CK_OBJECT_HANDLE key, std::span<const std::uint8_t, 16> encrypted,
+                  std::span<std::uint8_t, 16> block) {
+    return run(session, CKM_AES_ECB, session.api().C_DecryptInit, session.api().C_Decrypt, key, encrypted,
+               block);
+}
+
 CkResult<Kcv> check_value(Session& session, CK_OBJECT_HANDLE key, Dkga dkg) {
     constexpr std::array<std::uint8_t, 8> kZeros{};
     std::array<std::uint8_t, 32> out{};

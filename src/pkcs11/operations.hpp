@@ -20,6 +20,14 @@ namespace sts6::p11 {
                                  std::span<const std::uint8_t, 8> block,
                                  std::span<std::uint8_t, 8> encrypted);
 
+/// One block through AES in ECB mode.
+[[nodiscard]] CK_RV aes_encrypt(Session& session, CK_OBJECT_HANDLE key,
+                                std::span<const std::uint8_t, 16> block,
+                                std::span<std::uint8_t, 16> encrypted);
+[[nodiscard]] CK_RV aes_decrypt(Session& session, CK_OBJECT_HANDLE key,
+                                std::span<const std::uint8_t, 16> encrypted,
+                                std::span<std::uint8_t, 16> block);
+
 /// The check value of a vending key by an operation with it (docs/key-management.md).
 [[nodiscard]] CkResult<Kcv> check_value(Session& session, CK_OBJECT_HANDLE key, Dkga dkg);
 

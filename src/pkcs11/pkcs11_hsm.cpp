@@ -10,6 +10,8 @@
 #include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 
+#include "firmware/util/constant_time.hpp"
+#include "firmware/util/secret.hpp"
 #include "src/pkcs11/connection.hpp"
 #include "src/pkcs11/derivation_pool.hpp"
 #include "src/pkcs11/key_catalogue.hpp"
@@ -21,6 +23,7 @@
 #include "src/pkcs11/sync.hpp"
 #include "src/pkcs11/token_file.hpp"
 #include "src/pkcs11/vending_key_object.hpp"
+#include "src/pkcs11/wrapping_key.hpp"
 
 namespace sts6::p11 {
 namespace {
@@ -82,8 +85,10 @@ class Pkcs11Hsm::Impl {
     [[nodiscard]] Result<Kcv> check_value(KeyHandle key);
     void decoder_keys(std::span<const DerivationRequest> requests, std::span<DerivationResult> results);
     [[nodiscard]] Result<void> random(std::span<std::uint8_t> out);
-    [[nodiscard]] Result<KeyId> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
+    [[nodiscard]] Result<CreatedKey> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
     [[nodiscard]] Result<void> destroy_key(const KeyId& id);
+    [[nodiscard]] bool has_wrapping_key() noexcept;
+    [[nodiscard]] Result<void> destroy_wrapping_key();
     [[nodiscard]] Result<std::vector<KeyId>> vending_keys();
 
     const Capabilities capabilities;
@@ -97,6 +102,10 @@ class Pkcs11Hsm::Impl {
     template <class F>
     [[nodiscard]] CK_RV attempt(F operation);
 
+    [[nodiscard]] bool serves(Dkga dkg) const noexcept {
+        return dkg == Dkga::dkga04 || (capabilities.des3_kkk && capabilities.aes_256);
+    }
+    [[nodiscard]] std::optional<Errc> wrapping_key_refusal();
     [[nodiscard]] std::optional<Errc> refusal(KeyEntry& entry, Dkga dkg);
     [[nodiscard]] std::optional<Errc> verify(KeyEntry& entry);
     [[nodiscard]] Result<Derivation> plan(const DerivationRequest& request, DerivationResult& result);
@@ -104,7 +113,11 @@ class Pkcs11Hsm::Impl {
     void retry();
     void report(CK_RV rv);
 
-    [[nodiscard]] CK_RV make_key(Dkga dkg, std::span<const std::uint8_t> key, const Kcv& kcv, KeyId& id);
+    [[nodiscard]] CK_RV provide_wrapping_key();
+    [[nodiscard]] CkResult<WrappedKey> wrap(std::span<const std::uint8_t> key, const KeyId& id);
+    [[nodiscard]] CK_RV make_key(Dkga dkg, std::span<const std::uint8_t> key, const Kcv& kcv,
+                                 CreatedKey& made);
+    [[nodiscard]] Result<void> destroy(TokenKey& key);
 
     // In this order: sessions are closed before the library goes.
     Connection connection_;
@@ -176,7 +189,30 @@ Result<KeyHandle> Pkcs11Hsm::Impl::find_key(const KeyId& id, Dkga dkg) {
     const KeyEntry& entry = *catalogue_.entry(*handle);
     if (entry.state == KeyEntry::State::missing) return Unexpected{Errc::key_missing};
     if (entry.state != KeyEntry::State::present || entry.dkg != dkg) return Unexpected{Errc::key_mismatch};
+    if (!serves(dkg)) {
+        spdlog::error("PKCS#11 token '" + identity.label +
+                      "' lacks what DKG 02 keys need (triple DES, AES-256)");
+        return Unexpected{Errc::unsupported};
+    }
+    if (dkg == Dkga::dkga02) {
+        if (const auto refused = wrapping_key_refusal()) {
+            spdlog::error("PKCS#11 token '" + identity.label +
+                          "': no DKG 02 key can be used without the one key that wraps them");
+            return Unexpected{*refused};
+        }
+    }
     return *handle;
+}
+
+std::optional<Errc> Pkcs11Hsm::Impl::wrapping_key_refusal() {
+    switch (catalogue_.wrapping_key().state) {
+        case TokenKey::State::present:
+            return std::nullopt;
+        case TokenKey::State::missing:
+            return Errc::key_missing;
+        default:
+            return Errc::key_mismatch;
+    }
 }
 
 Result<Kcv> Pkcs11Hsm::Impl::check_value(KeyHandle key) {
@@ -231,12 +267,19 @@ std::optional<Errc> Pkcs11Hsm::Impl::verify(KeyEntry& entry) {
 Result<Derivation> Pkcs11Hsm::Impl::plan(const DerivationRequest& request, DerivationResult& result) {
     KeyEntry* entry = catalogue_.entry(request.key);
     if (entry == nullptr) return Unexpected{Errc::key_missing};
-    if (request.dkga != Dkga::dkga04) return Unexpected{Errc::unsupported};
+    const bool legacy = request.dkga == Dkga::dkga02;
+    if (!serves(request.dkga)) return Unexpected{Errc::unsupported};
+    if (legacy && request.ea != Ea::sta) return Unexpected{Errc::invalid_argument};
     if (const auto refused = refusal(*entry, request.dkga)) return Unexpected{*refused};
+    if (legacy) {
+        if (const auto refused = wrapping_key_refusal()) return Unexpected{*refused};
+    }
     // No handle for a key that could not be verified: its derivation fails like one with a stale handle.
-    const CK_OBJECT_HANDLE object =
-        entry->verify_first ? CK_INVALID_HANDLE : copies_.use(connection_.session(), *entry);
-    return Derivation{&request, &result, entry, object, CKR_OK};
+    const Session& owner = connection_.session();
+    const CK_OBJECT_HANDLE object = entry->verify_first ? CK_INVALID_HANDLE : copies_.use(owner, *entry);
+    const CK_OBJECT_HANDLE wrapping_object =
+        legacy ? copies_.use(owner, catalogue_.wrapping_key()) : CK_INVALID_HANDLE;
+    return Derivation{&request, &result, entry, object, wrapping_object, CKR_OK};
 }
 
 void Pkcs11Hsm::Impl::decoder_keys(std::span<const DerivationRequest> requests,
@@ -274,6 +317,7 @@ void Pkcs11Hsm::Impl::settle() {
         if (fault == Fault::connection) connected = false;
         if (fault == Fault::connection || (fault == Fault::object && !derivation.key->incurable))
             return false;
+        if (derivation.rv == CKR_WRAPPED_KEY_INVALID) derivation.result->error = Errc::key_mismatch;
         report(derivation.rv);
         return true;
     });
@@ -308,6 +352,10 @@ void Pkcs11Hsm::Impl::report(CK_RV rv) {
     if (rv == last_reported_ && now < next_report_) return;
     last_reported_ = rv;
     next_report_ = now + kInterval;
+    if (rv == CKR_WRAPPED_KEY_INVALID) {
+        spdlog::error("a DKG 02 key is not used: what its register has wrapped is not that key");
+        return;
+    }
     spdlog::error("PKCS#11 token '" + identity.label + "' fails with a vending key: " + describe(rv));
 }
 
@@ -324,27 +372,77 @@ Result<void> Pkcs11Hsm::Impl::random(std::span<std::uint8_t> out) {
     return Unexpected{Errc::hsm_failed};
 }
 
-Result<KeyId> Pkcs11Hsm::Impl::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
+Result<CreatedKey> Pkcs11Hsm::Impl::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
     if (key.size() != vending_key_octets(dkg)) return Unexpected{Errc::invalid_argument};
-    if (dkg == Dkga::dkga02 && !capabilities.des3_kkk) return Unexpected{Errc::unsupported};
+    if (!serves(dkg)) return Unexpected{Errc::unsupported};
+    if (dkg == Dkga::dkga02 && wrapping_key_refusal() == Errc::key_mismatch) {
+        return Unexpected{Errc::key_mismatch};
+    }
     const auto kcv = software_check_value(dkg, key);
     if (!kcv) return Unexpected{kcv.error()};
-    KeyId id{};
-    const CK_RV rv = attempt([&] { return make_key(dkg, key, *kcv, id); });
+    CreatedKey made;
+    const CK_RV rv = attempt([&] { return make_key(dkg, key, *kcv, made); });
     if (rv != CKR_OK) {
         spdlog::error("PKCS#11 token '" + identity.label + "' does not take a vending key: " + describe(rv));
         return Unexpected{errc_of(rv)};
     }
     if (const auto synced = sync_token_files(sync_dir_); !synced) {
-        static_cast<void>(destroy_key(id));
+        static_cast<void>(destroy_key(made.id));
         return Unexpected{synced.error()};
     }
-    return id;
+    return made;
+}
+
+/// The key that wraps, made when there is none.
+CK_RV Pkcs11Hsm::Impl::provide_wrapping_key() {
+    TokenKey& wrapping_key = catalogue_.wrapping_key();
+    if (wrapping_key.state == TokenKey::State::present) return CKR_OK;
+    if (wrapping_key.state != TokenKey::State::missing) return CKR_FUNCTION_REJECTED;
+    const Session& session = connection_.session();
+    copies_.drop(session, wrapping_key);
+    KeyId id{};
+    if (RAND_bytes(id.data(), static_cast<int>(id.size())) != 1) return CKR_FUNCTION_FAILED;
+    const auto object =
+        create_wrapping_key_object(session, Lifetime::token, wrapping_key_label(catalogue_.prefix(), id), id);
+    if (!object) return object.error();
+    const auto sealed = is_sealed_wrapping_key(session, *object);
+    if (!sealed || !*sealed) {
+        static_cast<void>(destroy_object(session, *object));
+        if (!sealed) return sealed.error();
+        spdlog::error("PKCS#11 token '" + identity.label + "' would give out a key that it was to keep");
+        return CKR_FUNCTION_REJECTED;
+    }
+    wrapping_key.id = id;
+    wrapping_key.object = *object;
+    wrapping_key.state = TokenKey::State::present;
+    wrapping_key.copy_refused = false;
+    return CKR_OK;
+}
+
+/// Wraps a DKG 02 key, and opens the block again to see that it does.
+CkResult<WrappedKey> Pkcs11Hsm::Impl::wrap(std::span<const std::uint8_t> key, const KeyId& id) {
+    if (const CK_RV rv = provide_wrapping_key(); rv != CKR_OK) return Unexpected{rv};
+    const CK_OBJECT_HANDLE object = catalogue_.wrapping_key().object;
+    const auto wrapped = wrap_key(pool_.session(), object, key.first<kDkg02Octets>(), id);
+    if (!wrapped) return wrapped;
+    Secret<kDkg02Octets> opened;
+    const CK_RV rv = unwrap_key(pool_.session(), object, *wrapped, id, opened);
+    if (rv != CKR_OK && rv != CKR_WRAPPED_KEY_INVALID) return Unexpected{rv};
+    if (rv == CKR_OK && equal_constant_time(opened.octets(), key)) return wrapped;
+    spdlog::error("PKCS#11 token '" + identity.label + "' does not open what it has wrapped");
+    return Unexpected<CK_RV>{CKR_FUNCTION_REJECTED};
 }
 
 /// Makes and verifies one key object. A retry makes another one, under another KeyId.
-CK_RV Pkcs11Hsm::Impl::make_key(Dkga dkg, std::span<const std::uint8_t> key, const Kcv& kcv, KeyId& id) {
+CK_RV Pkcs11Hsm::Impl::make_key(Dkga dkg, std::span<const std::uint8_t> key, const Kcv& kcv,
+                                CreatedKey& made) {
+    KeyId& id = made.id;
     if (RAND_bytes(id.data(), static_cast<int>(id.size())) != 1) return CKR_FUNCTION_FAILED;
+    if (dkg == Dkga::dkga02) {
+        const auto wrapped = wrap(key, id);
+        if (!wrapped) return wrapped.error();
+        made.wrapped_key = *wrapped;
+    }
     const auto form = capabilities.hmac_native_20 ? HmacKeyForm::as_it_is : HmacKeyForm::padded_to_32;
     const auto object = create_vending_key_object(connection_.session(), dkg, form, Lifetime::token,
                                                   vending_key_label(catalogue_.prefix(), id), id, key);
@@ -370,25 +468,35 @@ CK_RV Pkcs11Hsm::Impl::make_key(Dkga dkg, std::span<const std::uint8_t> key, con
 Result<void> Pkcs11Hsm::Impl::destroy_key(const KeyId& id) {
     const auto handle = catalogue_.find(id);
     if (!handle) return Unexpected{Errc::key_missing};
-    KeyEntry& entry = *catalogue_.entry(*handle);
-    if (entry.state == KeyEntry::State::ambiguous) return Unexpected{Errc::key_mismatch};
+    return destroy(*catalogue_.entry(*handle));
+}
+
+bool Pkcs11Hsm::Impl::has_wrapping_key() noexcept {
+    return catalogue_.wrapping_key().state != TokenKey::State::missing;
+}
+
+Result<void> Pkcs11Hsm::Impl::destroy_wrapping_key() {
+    return destroy(catalogue_.wrapping_key());
+}
+
+Result<void> Pkcs11Hsm::Impl::destroy(TokenKey& key) {
+    if (key.state == TokenKey::State::ambiguous) return Unexpected{Errc::key_mismatch};
     const CK_RV rv = attempt([&]() -> CK_RV {
-        if (entry.state == KeyEntry::State::missing) return CKR_KEY_NEEDED;
+        if (key.state == TokenKey::State::missing) return CKR_KEY_NEEDED;
         const Session& session = connection_.session();
-        copies_.drop(session, entry);
+        copies_.drop(session, key);
         // A handle that went stale might be another object's by now.
-        const auto ours = catalogue_.is_key_object(session, entry.object, id);
+        const auto ours = catalogue_.is_key_object(session, key.object, key.id);
         if (!ours) return ours.error();
-        return *ours ? destroy_object(session, entry.object) : CK_RV{CKR_OBJECT_HANDLE_INVALID};
+        return *ours ? destroy_object(session, key.object) : CK_RV{CKR_OBJECT_HANDLE_INVALID};
     });
-    if (entry.state == KeyEntry::State::missing) return Unexpected{Errc::key_missing};
+    if (key.state == TokenKey::State::missing) return Unexpected{Errc::key_missing};
     if (rv != CKR_OK) {
-        spdlog::error("PKCS#11 token '" + identity.label +
-                      "' does not destroy a vending key: " + describe(rv));
+        spdlog::error("PKCS#11 token '" + identity.label + "' does not destroy a key: " + describe(rv));
         return Unexpected{Errc::hsm_failed};
     }
-    entry.state = KeyEntry::State::missing;
-    entry.object = CK_INVALID_HANDLE;
+    key.state = TokenKey::State::missing;
+    key.object = CK_INVALID_HANDLE;
     return sync_token_files(sync_dir_);
 }
 
@@ -398,6 +506,8 @@ Result<std::vector<KeyId>> Pkcs11Hsm::Impl::vending_keys() {
         report(rv);
         return Unexpected{Errc::hsm_failed};
     }
+    // The key that wraps may be another one now.
+    copies_.drop(connection_.session(), catalogue_.wrapping_key());
     std::vector<KeyId> ids;
     for (KeyEntry& entry : catalogue_.entries()) {
         if (entry.state == KeyEntry::State::missing) {
@@ -465,12 +575,20 @@ Result<void> Pkcs11Hsm::random(std::span<std::uint8_t> out) {
     return guarded([&] { return impl_->random(out); });
 }
 
-Result<KeyId> Pkcs11Hsm::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
+Result<CreatedKey> Pkcs11Hsm::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
     return guarded([&] { return impl_->create_vending_key(dkg, key); });
 }
 
 Result<void> Pkcs11Hsm::destroy_key(const KeyId& id) {
     return guarded([&] { return impl_->destroy_key(id); });
+}
+
+bool Pkcs11Hsm::has_wrapping_key() const noexcept {
+    return impl_->has_wrapping_key();
+}
+
+Result<void> Pkcs11Hsm::destroy_wrapping_key() {
+    return guarded([&] { return impl_->destroy_wrapping_key(); });
 }
 
 Result<std::vector<KeyId>> Pkcs11Hsm::vending_keys() {

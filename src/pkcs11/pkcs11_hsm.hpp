@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,12 @@ struct TokenIdentity {
     std::string library;  ///< description and version of the PKCS#11 library
 };
 
+/// A key object that was made, and what its register needs of it.
+struct CreatedKey {
+    KeyId id{};
+    std::optional<WrappedKey> wrapped_key;  ///< of a DKG 02 key
+};
+
 /// The Hsm port over a PKCS#11 token. All calls come from one thread, but connected().
 ///
 /// Keys are found once, at login. When the token loses sessions, login or handles, they are found again and
@@ -37,11 +44,11 @@ class Pkcs11Hsm final : public Hsm {
     [[nodiscard]] static Result<std::unique_ptr<Pkcs11Hsm>> open(const TokenConfig& config, const Pin& pin);
     ~Pkcs11Hsm() override;
 
-    /// key_missing; key_mismatch: the object is no key for `dkg`, or two objects claim the KeyId.
+    /// key_missing; key_mismatch: the object is no key for `dkg`, or two objects claim the KeyId, or to be
+    /// the key that wraps; unsupported.
     [[nodiscard]] Result<KeyHandle> find_key(const KeyId& id, Dkga dkg) override;
     /// Always by the token object itself, never by a copy of it.
     [[nodiscard]] Result<Kcv> check_value(KeyHandle key) override;
-    /// DKGA02 is not built yet: unsupported.
     void decoder_keys(std::span<const DerivationRequest> requests,
                       std::span<DerivationResult> results) override;
 
@@ -50,11 +57,16 @@ class Pkcs11Hsm final : public Hsm {
 
     /// For the set-up of a lab only, since the key passes through process memory in clear: makes a vending
     /// key with a random KeyId, verified by its check value and durable when this returns. A key that fails
-    /// any of it is destroyed.
-    [[nodiscard]] Result<KeyId> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
+    /// any of it is destroyed. The first DKG 02 key brings the key that wraps, which stays from then on.
+    [[nodiscard]] Result<CreatedKey> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
 
     /// Durable when it returns. key_missing when there is none.
     [[nodiscard]] Result<void> destroy_key(const KeyId& id);
+
+    /// For a set-up that is undone: whether there is a key that wraps, and its end, with that of everything
+    /// it has wrapped. Durable when it returns; key_missing, key_mismatch when there are two.
+    [[nodiscard]] bool has_wrapping_key() const noexcept;
+    [[nodiscard]] Result<void> destroy_wrapping_key();
 
     /// The vending keys under the prefix, searched for anew.
     [[nodiscard]] Result<std::vector<KeyId>> vending_keys();

@@ -9,6 +9,7 @@
 
 #include "src/pkcs11/operations.hpp"
 #include "src/pkcs11/vending_key_object.hpp"
+#include "src/pkcs11/wrapping_key.hpp"
 
 namespace sts6::p11 {
 namespace {
@@ -82,6 +83,21 @@ CK_RV probe_des3(Session& session) {
     return rv == CKR_OK && encrypted != kDesAnswer ? kWrongAnswer : rv;
 }
 
+/// The key is the token's own, so that there is no known answer: wrapping and opening must be each other's
+/// opposites, and the former must change something.
+CK_RV probe_aes(Session& session) {
+    const Throwaway key(session, create_wrapping_key_object(session, Lifetime::session, kProbeLabel, {}));
+    if (key.rv() != CKR_OK) return key.rv();
+    const KeyId id{1, 2, 3, 4, 5, 6, 7, 8};
+    const auto wrapped = wrap_key(session, key.handle(), kDesKey, id);
+    if (!wrapped) return wrapped.error();
+    if (std::equal(kDesKey.begin(), kDesKey.end(), wrapped->begin())) return kWrongAnswer;
+    Secret<kDkg02Octets> opened;
+    const CK_RV rv = unwrap_key(session, key.handle(), *wrapped, id, opened);
+    if (rv == CKR_WRAPPED_KEY_INVALID) return kWrongAnswer;
+    return rv == CKR_OK && !std::ranges::equal(opened.octets(), kDesKey) ? kWrongAnswer : rv;
+}
+
 CK_RV probe_random(Session& session) {
     std::array<std::uint8_t, 16> first{};
     std::array<std::uint8_t, 16> second{};
@@ -106,16 +122,18 @@ CkResult<Capabilities> probe_capabilities(Session& session, const Quirks& quirks
     const CK_RV native = probe_hmac(session, HmacKeyForm::as_it_is);
     const CK_RV padded = probe_hmac(session, HmacKeyForm::padded_to_32);
     const CK_RV des3 = probe_des3(session);
+    const CK_RV aes = probe_aes(session);
     const CK_RV copy =
         probe_copy(session, native == CKR_OK ? HmacKeyForm::as_it_is : HmacKeyForm::padded_to_32);
     const CK_RV random = probe_random(session);
-    for (const CK_RV rv : {native, padded, des3, copy, random}) {
+    for (const CK_RV rv : {native, padded, des3, aes, copy, random}) {
         if (fault_of(rv) == Fault::connection) return Unexpected{rv};
     }
     Capabilities found;
     found.hmac_native_20 = note(found, "HMAC-SHA-256 with a key of 20 octets", native);
     found.hmac_padded_32 = note(found, "HMAC-SHA-256 with that key padded to 32 octets", padded);
     found.des3_kkk = note(found, "single DES as triple DES with equal keys", des3);
+    found.aes_256 = note(found, "AES-256 with a key made in the token", aes);
     found.copy_object = note(found, "copies of keys", copy);
     found.random = note(found, "random numbers", random);
     found.session_copies = found.copy_object && quirks.session_copies;

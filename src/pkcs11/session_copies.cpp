@@ -9,14 +9,14 @@
 
 namespace sts6::p11 {
 
-CK_OBJECT_HANDLE SessionCopies::use(const Session& owner, KeyEntry& entry) {
+CK_OBJECT_HANDLE SessionCopies::use(const Session& owner, TokenKey& entry) {
     entry.last_use = ++now_;
     if (entry.copy != CK_INVALID_HANDLE) return entry.copy;
     if (!enabled_ || entry.copy_refused) return entry.object;
     return make(owner, entry);
 }
 
-CK_OBJECT_HANDLE SessionCopies::make(const Session& owner, KeyEntry& entry) {
+CK_OBJECT_HANDLE SessionCopies::make(const Session& owner, TokenKey& entry) {
     if (!make_room(owner)) return entry.object;
     const auto copy = copy_to_session(owner, entry.object);
     if (copy) {
@@ -35,14 +35,14 @@ CK_OBJECT_HANDLE SessionCopies::make(const Session& owner, KeyEntry& entry) {
 
 bool SessionCopies::make_room(const Session& owner) {
     if (copied_.size() < kMost) return true;
-    KeyEntry& oldest = **std::min_element(copied_.begin(), copied_.end(),
+    TokenKey& oldest = **std::min_element(copied_.begin(), copied_.end(),
                                           [](auto* a, auto* b) { return a->last_use < b->last_use; });
     if (oldest.last_use >= batch_start_) return false;
     drop(owner, oldest);
     return true;
 }
 
-void SessionCopies::drop(const Session& owner, KeyEntry& entry) {
+void SessionCopies::drop(const Session& owner, TokenKey& entry) {
     if (entry.copy == CK_INVALID_HANDLE) return;
     if (const CK_RV rv = destroy_object(owner, entry.copy); rv != CKR_OK) {
         spdlog::warn("a session copy of a vending key cannot be destroyed: " + describe(rv));
@@ -52,7 +52,7 @@ void SessionCopies::drop(const Session& owner, KeyEntry& entry) {
 }
 
 void SessionCopies::forget_all() noexcept {
-    for (KeyEntry* entry : copied_) entry->copy = CK_INVALID_HANDLE;
+    for (TokenKey* entry : copied_) entry->copy = CK_INVALID_HANDLE;
     copied_.clear();
 }
 

@@ -21,18 +21,18 @@ class SessionCopies {
     void begin_batch() noexcept { batch_start_ = now_ + 1; }
 
     /// The handle to use the key by: its copy, or the token object itself where no copy is to be had.
-    [[nodiscard]] CK_OBJECT_HANDLE use(const Session& owner, KeyEntry& entry);
+    [[nodiscard]] CK_OBJECT_HANDLE use(const Session& owner, TokenKey& entry);
 
-    void drop(const Session& owner, KeyEntry& entry);
+    void drop(const Session& owner, TokenKey& entry);
     /// After the owning session went: the copies went with it.
     void forget_all() noexcept;
 
   private:
-    [[nodiscard]] CK_OBJECT_HANDLE make(const Session& owner, KeyEntry& entry);
+    [[nodiscard]] CK_OBJECT_HANDLE make(const Session& owner, TokenKey& entry);
     [[nodiscard]] bool make_room(const Session& owner);
 
     bool enabled_;
-    std::vector<KeyEntry*> copied_;  ///< those that have a copy
+    std::vector<TokenKey*> copied_;  ///< those that have a copy
     std::uint64_t now_ = 0;          ///< counts uses
     std::uint64_t batch_start_ = 1;
 };

@@ -9,7 +9,6 @@
 
 #include "firmware/util/secret.hpp"
 #include "firmware/util/wipe.hpp"
-#include "sts6/hex.hpp"
 
 namespace sts6::p11 {
 namespace {
@@ -67,12 +66,7 @@ CkResult<CK_OBJECT_HANDLE> create_vending_key_object(const Session& session, Dkg
 }
 
 std::string vending_key_label(std::string_view prefix, const KeyId& id) {
-    std::string label(prefix);
-    label += "vk/";
-    const std::size_t start = label.size();
-    label.resize(start + 2 * id.size());
-    write_hex(id, label.data() + start);
-    return label;
+    return object_label(prefix, "vk/", id);
 }
 
 Result<Kcv> software_check_value(Dkga dkg, std::span<const std::uint8_t> key) {

@@ -13,8 +13,6 @@
 
 namespace sts6::p11 {
 
-enum class Lifetime : std::uint8_t { session, token };
-
 /// Some tokens (SoftHSM) refuse HMAC-SHA-256 with a key below 32 octets. HMAC itself fills the key with zeros
 /// up to the hash's block, so a key stored with zeros behind it gives the same values.
 enum class HmacKeyForm : std::uint8_t { as_it_is, padded_to_32 };

@@ -34,6 +34,7 @@ CREATE TABLE module (
 CREATE TABLE register (
     number      INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 4096),
     key_id      BLOB    NOT NULL UNIQUE CHECK (length(key_id) = 16),
+    wrapped_key BLOB    CHECK (length(wrapped_key) = 16),
     kcv         BLOB    NOT NULL CHECK (length(kcv) = 3),
     sgc         INTEGER NOT NULL CHECK (sgc BETWEEN 0 AND 999999),
     krn         INTEGER NOT NULL CHECK (krn BETWEEN 1 AND 9),
@@ -49,7 +50,8 @@ CREATE TABLE register (
     clm_bits    INTEGER CHECK (clm_bits BETWEEN 0 AND 1427211495),
     ulm_units   INTEGER CHECK (ulm_units BETWEEN 0 AND 999999998),
     sgn         TEXT    NOT NULL CHECK (length(CAST(sgn AS BLOB)) <= 40 AND sgn NOT GLOB '*[^ -}]*'),
-    UNIQUE (sgc, krn)
+    UNIQUE (sgc, krn),
+    CHECK ((wrapped_key IS NOT NULL) = (dkg = 2))
 ) STRICT;
 )sql";
 
@@ -66,13 +68,13 @@ inline constexpr const char* kUpdateModule =
     " WHERE profile = ? AND id = 1";
 
 inline constexpr const char* kSelectNextRegister =
-    "SELECT number, key_id, kcv, sgc, krn, ktc, dkg, base_year, ken, cluster, sbm, active_from, expiry,"
-    " issue_until, clm_bits, ulm_units, sgn FROM register WHERE number > ? ORDER BY number LIMIT 1";
+    "SELECT number, key_id, wrapped_key, kcv, sgc, krn, ktc, dkg, base_year, ken, cluster, sbm,"
+    " active_from, expiry, issue_until, clm_bits, ulm_units, sgn FROM register WHERE number > ? ORDER BY "
+    "number LIMIT 1";
 
 inline constexpr const char* kInsertRegister =
-    "INSERT INTO register (number, key_id, kcv, sgc, krn, ktc, dkg, base_year, ken, cluster, sbm, "
-    "active_from,"
-    " expiry, issue_until, clm_bits, ulm_units, sgn)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    "INSERT INTO register (number, key_id, wrapped_key, kcv, sgc, krn, ktc, dkg, base_year, ken, cluster,"
+    " sbm, active_from, expiry, issue_until, clm_bits, ulm_units, sgn)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 }  // namespace sts6::store

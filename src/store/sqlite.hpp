@@ -90,6 +90,11 @@ class Run {
         note(sqlite3_bind_blob(handle_, ++bound_, octets.data(), static_cast<int>(octets.size()),
                                SQLITE_STATIC));
     }
+    template <std::size_t N>
+    void bind(const std::optional<std::array<std::uint8_t, N>>& octets) noexcept {
+        if (octets) return bind(std::span<const std::uint8_t>(*octets));
+        note(sqlite3_bind_null(handle_, ++bound_));
+    }
 
     /// SQLITE_ROW, SQLITE_DONE, or the first error of binding or running.
     int step() noexcept {
@@ -134,6 +139,12 @@ class Run {
             return;
         }
         std::copy_n(value, N, out.begin());
+    }
+    template <std::size_t N>
+    void optional_octets(std::optional<std::array<std::uint8_t, N>>& out) noexcept {
+        if (sqlite3_column_type(handle_, column_) != SQLITE_NULL) return octets(out.emplace());
+        ++column_;
+        out.reset();
     }
     /// Adds a condition of its own to the row's.
     bool expect(bool condition) noexcept {

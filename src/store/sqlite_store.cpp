@@ -76,6 +76,7 @@ void bind_register(Run& run, const RegisterRow& row) {
     const KeyAttributes& key = row.attributes;
     run.bind(std::int64_t{row.number});
     run.bind(row.key);
+    run.bind(row.wrapped_key);
     run.bind(row.kcv);
     run.bind(std::int64_t{key.sgc});
     run.bind(std::int64_t{key.krn});
@@ -99,12 +100,14 @@ RegisterRow read_register(Run& row) {
     KeyAttributes& key = out.attributes;
     out.number = static_cast<std::uint16_t>(row.integer(1, store::kMaxRegister));
     row.octets(out.key);
+    row.optional_octets(out.wrapped_key);
     row.octets(out.kcv);
     key.sgc = static_cast<std::uint32_t>(row.integer(0, store::kMaxSgc));
     key.krn = static_cast<std::uint8_t>(row.integer(1, 9));
     key.ktc = static_cast<KeyType>(row.integer(1, 3));
     key.dkg = static_cast<Dkga>(row.integer(2, 4));
     row.expect(key.dkg == Dkga::dkga02 || key.dkg == Dkga::dkga04);
+    row.expect(out.wrapped_key.has_value() == (key.dkg == Dkga::dkga02));
     const auto base_date = base_date_of_year(static_cast<int>(row.integer(1993, 2035)));
     if (row.expect(base_date.has_value())) key.base_date = *base_date;
     key.ken = static_cast<std::uint8_t>(row.integer(0, 255));

@@ -17,8 +17,8 @@
 
 namespace sts6::test {
 
-/// Derives with OpenSSL from 20-octet keys (DKGA04 only); can be told to fail. Allocates nothing while it
-/// derives.
+/// Derives with OpenSSL from 20-octet keys, as DKGA04 does, whatever it is asked for; can be told to fail.
+/// Allocates nothing while it derives.
 class FakeHsm final : public Hsm {
   public:
     void add_key(const KeyId& id, const std::array<std::uint8_t, 20>& key) { keys_.push_back({id, key}); }
@@ -40,6 +40,7 @@ class FakeHsm final : public Hsm {
                       std::span<DerivationResult> results) override {
         ++derivation_calls;
         for (std::size_t i = 0; i < requests.size(); ++i) {
+            last_request = requests[i];
             results[i].error = fail_every != 0 && ++derivations % fail_every == 0
                                    ? std::optional(Errc::hsm_failed)
                                    : std::nullopt;
@@ -51,6 +52,7 @@ class FakeHsm final : public Hsm {
 
     std::optional<Errc> check_value_error;
     std::size_t fail_every = 0;  ///< 1 = each derivation fails
+    DerivationRequest last_request;
     std::size_t derivations = 0;
     std::size_t derivation_calls = 0;
     std::size_t check_values = 0;

@@ -465,6 +465,24 @@ TEST_CASE("a failing self-test leaves only the error state") {
     CHECK(bench.store.commits == 0);
 }
 
+TEST_CASE("a DKG 02 register asks for its decoder key with the block X and its own wrapped key") {
+    Bench bench;
+    bench.row().attributes.dkg = Dkga::dkga02;
+    bench.row().attributes.sgc = 123456;
+    bench.row().wrapped_key = WrappedKey{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    // EA11 takes 128 bits, which DKGA02 does not make.
+    CHECK(bench.execute(kCreditRequest) == "40");
+    CHECK(bench.hsm.derivations == 0);
+    CHECK(bench.execute("SM?VCN1~P600727000000000009~N1~N7~N2~N0~H0001~H014EEC~").substr(0, 2) == "00");
+    const DerivationRequest& asked = bench.hsm.last_request;
+    CHECK(asked.dkga == Dkga::dkga02);
+    CHECK(asked.ea == Ea::sta);
+    CHECK(asked.wrapped_key == bench.row().wrapped_key);
+    // docs/tokens.md 3.2, worked.
+    const std::array<std::uint8_t, 8> x = {0x21, 0x51, 0x35, 0x60, 0x11, 0xFF, 0xFF, 0xFF};
+    CHECK(std::equal(x.begin(), x.end(), asked.data.begin()));
+}
+
 TEST_CASE("a key that is missing or another one is never used") {
     Bench bench;
     SECTION("another key behind the same name") {

@@ -83,6 +83,7 @@ RegisterRow sample_register(std::uint16_t number = 7) {
     RegisterRow row;
     row.number = number;
     row.key = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0xFE, 0xFF};
+    row.wrapped_key = WrappedKey{0x00, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0x80, 0xFF};
     row.kcv = {0x00, 0xD8, 0x19};
     row.attributes.sgc = 112233;
     row.attributes.krn = 2;
@@ -113,6 +114,7 @@ void check_equal(const ModuleState& a, const ModuleState& b) {
 void check_equal(const RegisterRow& a, const RegisterRow& b) {
     CHECK(a.number == b.number);
     CHECK(a.key == b.key);
+    CHECK(a.wrapped_key == b.wrapped_key);
     CHECK(a.kcv == b.kcv);
     CHECK(a.attributes.sgc == b.attributes.sgc);
     CHECK(a.attributes.krn == b.attributes.krn);
@@ -284,6 +286,7 @@ TEST_CASE("a register survives reopening with every field") {
     RegisterRow high = sample_register(4096);
     high.key.fill(0xFF);
     high.kcv.fill(0xFF);
+    high.wrapped_key->fill(0xFF);
     high.attributes.sgc = 999999;
     high.attributes.krn = 9;
     high.attributes.base_date = BaseDate::y2035;
@@ -300,6 +303,7 @@ TEST_CASE("a register survives reopening with every field") {
     unlimited.attributes.krn = 3;
     unlimited.attributes.ktc = KeyType::dutk;
     unlimited.attributes.dkg = Dkga::dkga04;
+    unlimited.wrapped_key.reset();
     unlimited.attributes.clm_bits.reset();
     unlimited.attributes.ulm_units.reset();
     REQUIRE(unlimited.attributes.sgn.assign(""));
@@ -556,6 +560,11 @@ const BadValue kBadRegisterValues[] = {
     {"key_id", "x'000102030405060708090A0B0C0D0E0F10'"},
     {"key_id", "NULL"},
     {"key_id", "'0123456789ABCDEF'"},
+    {"wrapped_key", "x'000102030405060708090A0B0C0D0E'"},
+    {"wrapped_key", "x'000102030405060708090A0B0C0D0E0F10'"},
+    {"wrapped_key", "x''"},
+    {"wrapped_key", "'0123456789ABCDEF'"},
+    {"wrapped_key", "NULL"},  // of a DKG 02 key
     {"kcv", "x'0102'"},
     {"kcv", "x'01020304'"},
     {"kcv", "x''"},
@@ -572,6 +581,7 @@ const BadValue kBadRegisterValues[] = {
     {"dkg", "1"},
     {"dkg", "3"},
     {"dkg", "5"},
+    {"dkg", "4"},  // with a wrapped key
     {"base_year", "1992"},
     {"base_year", "1994"},
     {"base_year", "2036"},
@@ -742,7 +752,7 @@ TEST_CASE("a register whose number, identity or key object is taken is refused")
 TEST_CASE("a register with a value out of its range is refused") {
     const TempDir dir;
     const auto store = created(dir / "state.db");
-    std::vector<RegisterRow> bad(10, sample_register());
+    std::vector<RegisterRow> bad(12, sample_register());
     bad[0].number = 0;
     bad[1].number = 4097;
     bad[2].attributes.sgc = 1000000;
@@ -753,6 +763,8 @@ TEST_CASE("a register with a value out of its range is refused") {
     bad[7].attributes.clm_bits = 0x80000000;  // negative zero
     bad[8].attributes.ulm_units = 999999999;
     REQUIRE(bad[9].attributes.sgn.assign("a~b"));
+    bad[10].wrapped_key.reset();
+    bad[11].attributes.dkg = Dkga::dkga04;
     for (const RegisterRow& row : bad) {
         CHECK(store->add_register(row).error() == Errc::invalid_argument);
         CHECK(next_number(*store, 0) == 0);

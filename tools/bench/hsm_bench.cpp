@@ -135,9 +135,9 @@ void bench_hsm() {
     const auto config = make_token(place.path());
     auto hsm = p11::Pkcs11Hsm::open(config, p11::Pin::from_text("bench-0123456789"));
     if (!hsm) throw std::runtime_error("SoftHSM could not be opened");
-    const auto id = (*hsm)->create_vending_key(Dkga::dkga04, kVendingKey);
-    if (!id) throw std::runtime_error("no key could be made");
-    const auto key = (*hsm)->find_key(*id, Dkga::dkga04);
+    const auto created = (*hsm)->create_vending_key(Dkga::dkga04, kVendingKey);
+    if (!created) throw std::runtime_error("no key could be made");
+    const auto key = (*hsm)->find_key(created->id, Dkga::dkga04);
     if (!key) throw std::runtime_error("the key was not found");
     TokenBatch batch(**hsm, *key);
     RawKey raw;
