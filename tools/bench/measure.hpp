@@ -24,6 +24,13 @@ inline double median(std::vector<double> values) {
     return values[values.size() / 2];
 }
 
+/// Round by round.
+inline std::vector<double> ratio_of(const std::vector<double>& a, const std::vector<double>& b) {
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < a.size(); ++i) ratios.push_back(a[i] / b[i]);
+    return ratios;
+}
+
 /// Keeps a result from being computed for nothing and then left out by the compiler.
 template <class T>
 void keep(const T& value) {
