@@ -95,7 +95,7 @@ void dkga04_data(const DecoderKeyParameters& parameters,
     put_digits<1>(d, kKtAt, static_cast<std::uint32_t>(parameters.kt));
     put_digits<1>(d, kKrnAt, parameters.krn);
     put_text(d, kPanAt, key_pan(parameters).text());
-    store_be(decoder_key_octets(parameters.ea) * 8U, d.subspan<kLengthAt, 4>());
+    store_be(std::uint64_t{8} * decoder_key_octets(parameters.ea), d.subspan<kLengthAt, 4>());
 }
 
 }  // namespace sts6::sts

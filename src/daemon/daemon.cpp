@@ -235,7 +235,7 @@ Outcome<void> Daemon::serve(std::ostream& out) {
     if (!listener) return fail_at("tcp " + config_.tcp, listener.error());
     tcp_.emplace(std::move(*listener));
 
-    std::signal(SIGPIPE, SIG_IGN);
+    if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail(Errc::io_failed, "SIGPIPE cannot be ignored");
     asio::signal_set signals(loop_, SIGTERM, SIGINT);
     signals.async_wait([this, &signals](const asio::error_code& error, int) {
         if (error) return;

@@ -18,9 +18,7 @@ std::optional<sts6::CivilTime> parse_lab_time(const std::string& text) {
     return sts6::parse_civil_time(text.substr(0, 8) + text.substr(9, 6));
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
     CLI::App app("sts6d: a software STS6 security module with its keys in a PKCS#11 token");
     app.set_version_flag("--version", std::string(sts6::kVersion));
     sts6::DaemonOptions options;
@@ -48,11 +46,17 @@ int main(int argc, char** argv) {
         std::cerr << "sts6d: --sta-tables must name a file\n";
         return sts6::kExitUsage;
     }
+    const auto served = sts6::run_daemon(options, std::cout);
+    if (served) return 0;
+    std::cerr << "sts6d: " << served.error().text << "\n";
+    return sts6::exit_code(served.error().code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
     try {
-        const auto served = sts6::run_daemon(options, std::cout);
-        if (served) return 0;
-        std::cerr << "sts6d: " << served.error().text << "\n";
-        return sts6::exit_code(served.error().code);
+        return run(argc, argv);
     } catch (const std::exception& error) {
         std::cerr << "sts6d: " << error.what() << "\n";
         return sts6::kExitRefused;

@@ -347,7 +347,6 @@ Result<TcpListener> TcpListener::open(asio::io_context& loop, const tcp::endpoin
     }
 }
 
-// NOLINTNEXTLINE(bugprone-exception-escape): no step can fail; Asio declares it for timers.
 TcpListener::~TcpListener() {
     if (!server_) return;
     server_->stop_accepting();

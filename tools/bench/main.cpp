@@ -8,7 +8,9 @@
 #include "sts6/exit_code.hpp"
 #include "tools/bench/benches.hpp"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run(int argc, char** argv) {
     CLI::App app("sts6-bench: what the parts of the module cost, as ratios within one run");
     std::string pack;
     CLI::App* engine = app.add_subcommand("engine", "tokens made in memory against their own kernels");
@@ -19,13 +21,19 @@ int main(int argc, char** argv) {
         ->check(CLI::ExistingFile);
     app.require_subcommand(1);
     CLI11_PARSE(app, argc, argv);
+    if (engine->parsed()) sts6::bench::bench_engine();
+    if (hsm->parsed()) sts6::bench::bench_hsm();
+    if (tcp->parsed()) sts6::bench::bench_tcp(pack);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
     try {
-        if (engine->parsed()) sts6::bench::bench_engine();
-        if (hsm->parsed()) sts6::bench::bench_hsm();
-        if (tcp->parsed()) sts6::bench::bench_tcp(pack);
+        return run(argc, argv);
     } catch (const std::exception& error) {
         std::cerr << "sts6-bench: " << error.what() << "\n";
         return sts6::kExitRefused;
     }
-    return 0;
 }

@@ -55,7 +55,7 @@ std::optional<sts6::Errc> connection_fault(const std::string& url) {
     return client ? std::nullopt : std::optional(client.error());
 }
 
-int run(const Arguments& arguments) {
+int run_with(const Arguments& arguments) {
     const std::vector<Pack> packs = read_packs(arguments.packs);
     if (!arguments.self) {
         if (const auto fault = connection_fault(arguments.connect)) {
@@ -73,9 +73,7 @@ int run(const Arguments& arguments) {
     return report.count(Verdict::failed) == 0 ? 0 : sts6::kExitConformance;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
     CLI::App app("sts6-conform: run conformance packs (schema sts6.vectors/1) against a module");
     app.set_version_flag("--version", STS6_VERSION);
     Arguments arguments;
@@ -97,8 +95,14 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : sts6::kExitUsage;
     }
+    return run_with(arguments);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
     try {
-        return run(arguments);
+        return run(argc, argv);
     } catch (const std::exception& error) {
         std::cerr << "sts6-conform: " << error.what() << "\n";
         return sts6::kExitUsage;
