@@ -257,6 +257,7 @@ struct DaemonStart {
         : operational(options.sta_tables && test.ea == kEaSta && test.sta_tables == kOperationalTables) {
         if (!test.module_time.empty()) lab_time = test.module_time;
     }
+    // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 misreads a defaulted comparison.
     auto operator<=>(const DaemonStart&) const = default;
 };
 
