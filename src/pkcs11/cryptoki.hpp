@@ -15,11 +15,6 @@ namespace sts6::p11 {
 template <class T>
 using CkResult = Result<T, CK_RV>;
 
-inline CkResult<void> ck_result(CK_RV rv) {
-    if (rv != CKR_OK) return Unexpected{rv};
-    return {};
-}
-
 /// What a failed call says about what we hold.
 enum class Fault : std::uint8_t {
     none,
