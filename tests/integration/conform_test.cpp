@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/programs.hpp"
+#include "tests/support/raw_session.hpp"
 #include "tools/conform/lab_module.hpp"
 
 namespace sts6::test {
@@ -432,6 +433,13 @@ TEST_CASE("sts6-conform: command lines that are none") {
     check_usage({"--self", "--sta-tables", place.path("none"), pack}, "--sta-tables");
     check_usage({"--self", "--json", "-", "--junit", "-", pack}, "only one");
     check_usage({"--self", "--xml", "-", pack});
+    const auto module = place.path("libnothing.so");
+    check_usage({"--self", "--pkcs11-module", module, pack}, "--token-label");
+    check_usage({"--self", "--pkcs11-module", module, "--token-label", "a", pack}, "--pin-file");
+    check_usage({"--self", "--pkcs11-init", "a", pack}, "--pkcs11-module");
+    check_usage({"--connect", "tcp:127.0.0.1:1", "--pkcs11-module", module, "--token-label", "a",
+                 "--pin-file", "p", pack},
+                "--self");
     const Finished nobody = conform({"--connect", "tcp:127.0.0.1:1", pack});
     CHECK(nobody.code == 3);
     CHECK(nobody.output.empty());
@@ -528,11 +536,18 @@ TEST_CASE("sts6-conform: EA07 tables from a file") {
     refused.check("licensed", "failed", "the name must be");
 }
 
-TEST_CASE("sts6-conform: every EA11 and sample token of the project's packs") {
-    const Words packs = {pack_path("sts531-1-11-dkga04-ea11.json"),
-                         pack_path("sts531-1-0-04-dkga04-ea11.json"), pack_path("random-ea11.json"),
-                         pack_path("random-ea07-sample.json")};
-    const Outcomes got = outcomes({"--self", packs[0], packs[1], packs[2], packs[3]}, 0);
+TEST_CASE("sts6-conform: every EA11 and sample token of the project's packs, on each PKCS#11 token") {
+    const auto token = each_token();
+    Words words = {"--self"};
+    if (token->is_nss()) {
+        const Words options = setup_options(*token);
+        words.insert(words.end(), options.begin(), options.end());
+    }
+    for (const char* pack : {"sts531-1-11-dkga04-ea11.json", "sts531-1-0-04-dkga04-ea11.json",
+                             "random-ea11.json", "random-ea07-sample.json"}) {
+        words.push_back(pack_path(pack));
+    }
+    const Outcomes got = outcomes(words, 0);
     const auto passed = [&](const char* pack) {
         const auto& cases = got.report.at("cases");
         return std::count_if(cases.begin(), cases.end(), [&](const json& one) {
@@ -552,11 +567,18 @@ TEST_CASE("sts6-conform: every EA07 token under the operational tables") {
         WARN("SKIPPED: STS6_STA_TABLES does not name the licensed EA07 tables");
         return;
     }
-    const Outcomes got =
-        outcomes({"--self", "--sta-tables", tables, pack_path("sts531-1-07-dkga04-ea07.json"),
-                  pack_path("sts531-1-0-02-dkga04-ea07.json"), pack_path("random-ea07-operational.json"),
-                  pack_path("sts531-1-0-02-dkga02-ea07.json"), pack_path("public-1-dkga02-ea07.json")},
-                 0);
+    const auto token = each_token();
+    Words words = {"--self", "--sta-tables", tables};
+    if (token->is_nss()) {
+        const Words options = setup_options(*token);
+        words.insert(words.end(), options.begin(), options.end());
+    }
+    for (const char* pack :
+         {"sts531-1-07-dkga04-ea07.json", "sts531-1-0-02-dkga04-ea07.json", "random-ea07-operational.json",
+          "sts531-1-0-02-dkga02-ea07.json", "public-1-dkga02-ea07.json"}) {
+        words.push_back(pack_path(pack));
+    }
+    const Outcomes got = outcomes(words, 0);
     CHECK(got.report.at("passed") == 373);  // 71, 7, 200, 74 and 21
     CHECK(got.report.at("skipped") == 0);
 }

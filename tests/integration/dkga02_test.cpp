@@ -22,6 +22,7 @@
 namespace sts6::p11 {
 namespace {
 
+using test::each_token;
 using test::error_name;
 using test::functions;
 using test::hex;
@@ -29,7 +30,6 @@ using test::octets;
 using test::open;
 using test::Patched;
 using test::RawSession;
-using test::softhsm_token;
 using test::TestToken;
 
 // docs/tokens.md 3.2, worked: KT 2, SGC 123456, TI 01, KRN 1 of two meters.
@@ -242,7 +242,7 @@ CK_RV mending_create(CK_SESSION_HANDLE session, CK_ATTRIBUTE* attributes, CK_ULO
 }  // namespace
 
 TEST_CASE("decoder keys by DKGA02 are those of the worked examples") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
     for (int use = 0; use < 2; ++use) {  // the first use makes the session copies
@@ -252,7 +252,7 @@ TEST_CASE("decoder keys by DKGA02 are those of the worked examples") {
 }
 
 TEST_CASE("the parity bits of a DKG 02 key are part of its decoder keys") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     auto& list = functions(*token);
     real_create = list.C_CreateObject;
@@ -271,7 +271,7 @@ TEST_CASE("the parity bits of a DKG 02 key are part of its decoder keys") {
 }
 
 TEST_CASE("a DKG 02 key outlives the process that made it") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     Key key;
     {
         const auto hsm = open(*token);
@@ -288,7 +288,7 @@ TEST_CASE("a DKG 02 key outlives the process that made it") {
 }
 
 TEST_CASE("the key that wraps is made with the first DKG 02 key and only then") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     CHECK_FALSE(add_dkg04_key(*hsm).wrapped_key);
     CHECK_FALSE(hsm->has_wrapping_key());
@@ -310,7 +310,7 @@ TEST_CASE("the key that wraps is made with the first DKG 02 key and only then") 
 }
 
 TEST_CASE("neither a DKG 02 key nor the key that wraps can be read or used for anything else") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
     CHECK(derive(*hsm, key) == kDecoderKey);  // makes the session copies
@@ -346,7 +346,7 @@ TEST_CASE("neither a DKG 02 key nor the key that wraps can be read or used for a
 }
 
 TEST_CASE("a wrapped key that was changed makes no decoder key") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
     for (std::size_t i = 0; i < key.wrapped.size(); ++i) {
@@ -362,7 +362,7 @@ TEST_CASE("a wrapped key that was changed makes no decoder key") {
 }
 
 TEST_CASE("the wrapped key of another register makes no decoder key") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     Key first = add_key(*hsm);
     Key second = add_key(*hsm, "0123456789ABCDEF");
@@ -375,7 +375,7 @@ TEST_CASE("the wrapped key of another register makes no decoder key") {
 }
 
 TEST_CASE("DKGA02 has no key for EA11, and no use for a DKG 04 key") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
     DerivationRequest asked = request(key);
@@ -397,7 +397,7 @@ TEST_CASE("DKGA02 has no key for EA11, and no use for a DKG 04 key") {
 }
 
 TEST_CASE("batches of both algorithms, with failures among them, on one session and on four") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     token->config.sessions = GENERATE(1U, 4U);
     const auto hsm = open(*token);
     const std::array<const char*, 3> values{kVendingKey, kWrongParity, "0123456789ABCDEF"};
@@ -437,7 +437,7 @@ TEST_CASE("batches of both algorithms, with failures among them, on one session 
 }
 
 TEST_CASE("the key that wraps destroyed behind our back: DKG 02 keys are missing, others are not") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
     const KeyHandle dkg04 = *hsm->find_key(add_dkg04_key(*hsm).id, Dkga::dkga04);
@@ -477,7 +477,7 @@ TEST_CASE("the key that wraps destroyed behind our back: DKG 02 keys are missing
 }
 
 TEST_CASE("the key that wraps destroyed before a key is made: a new one is made with it") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
     const std::string label = only_wrapping_key(*token);
@@ -489,7 +489,7 @@ TEST_CASE("the key that wraps destroyed before a key is made: a new one is made 
 }
 
 TEST_CASE("two keys that claim to wrap are both refused") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
     CHECK(derive(*hsm, key) == kDecoderKey);
@@ -504,7 +504,7 @@ TEST_CASE("two keys that claim to wrap are both refused") {
 }
 
 TEST_CASE("a key put in the place of the one that wraps opens nothing") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
     RawSession(*token).destroy(only_wrapping_key(*token));
@@ -513,7 +513,7 @@ TEST_CASE("a key put in the place of the one that wraps opens nothing") {
 }
 
 TEST_CASE("a key that the token would give out wraps nothing") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     auto hsm = open(*token);
     const std::string readable = make_wrapping_key(*token, 0x77, true);
     hsm.reset();
@@ -526,15 +526,11 @@ TEST_CASE("a key that the token would give out wraps nothing") {
 }
 
 TEST_CASE("DKG 02 keys come back with sessions, login or library") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     token->config.sessions = GENERATE(1U, 4U);
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
-    const auto lose = GENERATE(
-        as<void (*)(const RawSession&)>{},
-        [](const RawSession& raw) { REQUIRE(raw.api().C_CloseAllSessions(raw.slot()) == CKR_OK); },
-        [](const RawSession& raw) { REQUIRE(raw.api().C_Logout(raw.handle()) == CKR_OK); },
-        [](const RawSession& raw) { REQUIRE(raw.api().C_Finalize(nullptr) == CKR_OK); });
+    const test::Loss lose = test::each_loss(*token);
     CHECK(derive(*hsm, key) == kDecoderKey);
     lose(RawSession(*token));
     const std::vector<DerivationRequest> requests(40, request(key));
@@ -550,7 +546,7 @@ TEST_CASE("DKG 02 keys come back with sessions, login or library") {
 }
 
 TEST_CASE("a DKGA02 operation that fails halfway is not left open") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     token->config.sessions = GENERATE(1U, 4U);
     const auto hsm = open(*token);
     const Key key = add_key(*hsm);
@@ -579,7 +575,7 @@ TEST_CASE("a DKGA02 operation that fails halfway is not left open") {
 }
 
 TEST_CASE("a token without triple DES or without AES serves DKG 04 keys") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     Key key;
     {
         const auto hsm = open(*token);
@@ -606,7 +602,7 @@ TEST_CASE("a token without triple DES or without AES serves DKG 04 keys") {
 }
 
 TEST_CASE("a DKG 02 key that fails its making leaves no key behind") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     auto& list = functions(*token);
     real_encrypt = list.C_Encrypt;
     real_decrypt = list.C_Decrypt;
@@ -645,7 +641,7 @@ TEST_CASE("a DKG 02 key that fails its making leaves no key behind") {
 }
 
 TEST_CASE("a set-up on a given token that fails takes its keys away, and only its own") {
-    const auto token = softhsm_token();
+    const auto token = each_token();
     // A lab module's own prefix; opened, the token's configuration is the programs' too.
     token->config.object_prefix = "sts6/SOFTSM01/";
     auto hsm = open(*token);
@@ -653,16 +649,13 @@ TEST_CASE("a set-up on a given token that fails takes its keys away, and only it
     const std::optional<Key> earlier = had_keys ? std::optional(add_key(*hsm)) : std::nullopt;
     const auto before = labels(RawSession(*token), "");
     const auto& place = token->directory.path();
-    test::write_text(place / "pin", "user-pin-87654321\n");
-    REQUIRE(::chmod((place / "pin").c_str(), 0600) == 0);
     const auto set_up = [&](const std::string& second_key) {
         test::write_text(place / "pack.json", pack_of_two(second_key));
-        return test::run_program(
-                   "sts6ctl",
-                   {"setup", "--dir", (place / "module").string(), "--profile", "lab", "--lab-keys",
-                    (place / "pack.json").string(), "--pkcs11-module", token->config.module.string(),
-                    "--token-label", token->config.token_label, "--pin-file", (place / "pin").string()})
-            .code;
+        std::vector<std::string> arguments{"setup", "--dir",      (place / "module").string(),   "--profile",
+                                           "lab",   "--lab-keys", (place / "pack.json").string()};
+        const auto options = test::setup_options(*token);
+        arguments.insert(arguments.end(), options.begin(), options.end());
+        return test::run_program("sts6ctl", arguments).code;
     };
     CHECK(set_up("0123456789ABCD") == 2);  // seven octets
     CHECK_FALSE(std::filesystem::exists(place / "module"));

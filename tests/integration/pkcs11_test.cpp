@@ -27,9 +27,11 @@ namespace sts6::p11 {
 namespace {
 
 using test::blank_softhsm_token;
+using test::each_token;
 using test::error_name;
 using test::functions;
 using test::hex;
+using test::nss_token;
 using test::octets;
 using test::open;
 using test::Patched;
@@ -145,12 +147,6 @@ struct LoginCounter {
 
 std::string key_label(const TestToken& token, const KeyId& id) {
     return token.config.object_prefix + "vk/" + hex(id);
-}
-
-/// Every token that the tests of behaviour run on.
-std::unique_ptr<TestToken> each_token() {
-    const auto make = GENERATE(as<std::unique_ptr<TestToken> (*)()>{}, &softhsm_token);
-    return make();
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text, mode_t mode = 0600) {
@@ -396,7 +392,8 @@ TEST_CASE("what is not there is named") {
         token->config.module = token->directory.path() / "libnothing.so";
     }
     SECTION("a file that is no library") {
-        token->config.module = token->config.softhsm_conf;
+        token->config.module = token->directory.path() / "text";
+        write_file(token->config.module, "no library");
     }
     SECTION("a library that is no PKCS#11 module") {
         token->config.module = "/lib/x86_64-linux-gnu/libz.so.1";
@@ -451,6 +448,20 @@ TEST_CASE("a token without HMAC-SHA-256 is refused") {
     auto& list = functions(*token);
     const Patched patch(list.C_SignInit, CK_C_SignInit{no_mechanism});
     CHECK(error_name(Pkcs11Hsm::open(token->config, token->pin)) == "unsupported");
+}
+
+TEST_CASE("NSS's capabilities are what was measured") {
+    const auto token = nss_token();
+    const auto hsm = open(*token);
+    const Capabilities& found = hsm->capabilities();
+    CHECK(found.hmac_native_20);
+    CHECK(found.hmac_padded_32);
+    CHECK(found.des3_kkk);
+    CHECK(found.aes_256);
+    CHECK(found.copy_object);
+    CHECK(found.random);
+    CHECK(hsm->identity().label == "NSS Certificate DB");
+    CHECK(hsm->identity().model == "NSS 3");
 }
 
 TEST_CASE("SoftHSM's capabilities are what was measured") {
@@ -592,7 +603,7 @@ TEST_CASE("another key put in the place of ours makes no decoder key") {
 }
 
 TEST_CASE("two objects that claim one KeyId are both refused") {
-    const auto token = each_token();
+    const auto token = softhsm_token();  // in NSS there cannot be two
     const auto hsm = open(*token);
     KeyId id{};
     const KeyHandle key = add_key(*hsm, &id);
@@ -614,11 +625,7 @@ TEST_CASE("sessions, login or library lost behind our back are got back") {
     const KeyHandle key = add_key(*hsm, &id);
     CHECK(derive(*hsm, key) == kEa11Key);
     auto& list = functions(*token);
-    const auto lose = GENERATE(
-        as<void (*)(const RawSession&)>{},
-        [](const RawSession& raw) { REQUIRE(raw.api().C_CloseAllSessions(raw.slot()) == CKR_OK); },
-        [](const RawSession& raw) { REQUIRE(raw.api().C_Logout(raw.handle()) == CKR_OK); },
-        [](const RawSession& raw) { REQUIRE(raw.api().C_Finalize(nullptr) == CKR_OK); });
+    const test::Loss lose = test::each_loss(*token);
     const LoginCounter counter(list);
     for (int times = 1; times <= 3; ++times) {
         lose(RawSession(*token));
@@ -750,20 +757,26 @@ TEST_CASE("objects of others are never touched") {
     const auto token = each_token();
     const auto hsm = open(*token);
     const RawSession raw(*token);
-    const KeyId id{0xAA, 0xBB};
     const std::vector<std::string> labels{"something else",
-                                          "sts6/TEST02/vk/" + hex(id),
+                                          "sts6/TEST02/vk/" + hex(KeyId{0xAA, 1}),
                                           "sts6/TEST01",
                                           "sts6/TEST01/vk/" + hex(KeyId{1}),
-                                          "xsts6/TEST01/vk/" + hex(id),
+                                          "xsts6/TEST01/vk/" + hex(KeyId{0xAA, 4}),
                                           std::string(300, 'x')};
-    for (const std::string& label : labels) raw.create(label, id, 0x11);
+    // Each with an ID of its own: in NSS a key takes the place of another with the same one.
+    std::vector<KeyId> ids;
+    for (const std::string& label : labels) {
+        ids.push_back({0xAA, static_cast<std::uint8_t>(ids.size())});
+        raw.create(label, ids.back(), 0x11);
+    }
     raw.create("sts6/TEST01/vk/short", std::array<std::uint8_t, 2>{1, 2}, 0x11);
     raw.create("a long ID", std::array<std::uint8_t, 40>{}, 0x11);
 
     CHECK(hsm->vending_keys()->empty());
-    CHECK(error_name(hsm->find_key(id, Dkga::dkga04)) == "key_missing");
-    CHECK(error_name(hsm->destroy_key(id)) == "key_missing");
+    for (const KeyId& theirs : ids) {
+        CHECK(error_name(hsm->find_key(theirs, Dkga::dkga04)) == "key_missing");
+        CHECK(error_name(hsm->destroy_key(theirs)) == "key_missing");
+    }
     KeyId ours{};
     const KeyHandle key = add_key(*hsm, &ours);
     CHECK(derive(*hsm, key) == kEa11Key);
@@ -792,7 +805,7 @@ TEST_CASE("two users of one library share it, and each may go first") {
     }
     SECTION("but not with other arguments") {
         auto config = token->config;
-        config.softhsm_conf = token->directory.path() / "other.conf";
+        config.init_args += " ";
         CHECK(error_name(Pkcs11Hsm::open(config, token->pin)) == "in_use");
         CHECK(derive(*first, key) == kEa11Key);
     }
@@ -835,7 +848,7 @@ TEST_CASE("an initialisation that is refused leaves the token blank") {
 }
 
 TEST_CASE("a PIN file holds one line and is closed to all others") {
-    const test::TokenDirectory directory;
+    const conform::TemporaryDirectory directory;
     const auto path = directory.path() / "user.pin";
     const auto read = [&path](std::string_view text) -> std::string {
         write_file(path, text);

@@ -29,6 +29,20 @@ std::filesystem::path vector_pack() {
     return std::filesystem::path(STS6_SOURCE_DIR) / "tests/data/vectors/sts531-1-11-dkga04-ea11.json";
 }
 
+std::vector<std::string> setup_options(const TestToken& token) {
+    const auto pin_file = token.directory.path() / "user.pin";
+    write_text(pin_file, token.pin.view());
+    using std::filesystem::perms;
+    std::filesystem::permissions(pin_file, perms::owner_read | perms::owner_write);
+    std::vector<std::string> options = {"--pkcs11-module", token.config.module.string(),
+                                        "--token-label",   token.config.token_label,
+                                        "--pin-file",      pin_file.string()};
+    if (!token.config.init_args.empty()) {
+        options.insert(options.end(), {"--pkcs11-init", token.config.init_args});
+    }
+    return options;
+}
+
 Finished run_program(const char* name, const std::vector<std::string>& arguments) {
     const conform::TemporaryDirectory place;
     const auto log = place.path() / "log";

@@ -12,6 +12,8 @@
 
 #include <sys/types.h>
 
+#include "tests/support/test_token.hpp"
+
 namespace sts6::test {
 
 /// The pack of published vectors whose three registers a lab module gets in these tests.
@@ -22,6 +24,9 @@ struct Finished {
     std::string output;  ///< standard output
     std::string log;     ///< standard error
 };
+
+/// What makes `sts6ctl setup` use that token; its PIN file is written beside it.
+std::vector<std::string> setup_options(const TestToken& token);
 
 /// Runs "sts6d" or "sts6ctl" to its end.
 Finished run_program(const char* name, const std::vector<std::string>& arguments);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,7 +21,7 @@
 #include <p11-kit/pkcs11.h>
 
 #include "sts6/hex.hpp"
-#include "tests/support/softhsm_token.hpp"
+#include "tests/support/test_token.hpp"
 
 namespace sts6::test {
 
@@ -35,6 +36,11 @@ inline std::string hex(std::span<const std::uint8_t> value) {
     std::string text(2 * value.size(), '0');
     write_hex(value, text.data());
     return text;
+}
+
+/// The test runs once on each token.
+inline std::unique_ptr<TestToken> each_token() {
+    return GENERATE(from_range(std::begin(kTokenMakers), std::end(kTokenMakers)))();
 }
 
 inline std::unique_ptr<p11::Pkcs11Hsm> open(const TestToken& token) {
@@ -133,6 +139,21 @@ class RawSession {
     CK_SLOT_ID slot_ = 0;
     CK_SESSION_HANDLE session_ = 0;
 };
+
+using Loss = void (*)(const RawSession&);
+
+/// The test runs once with each way to lose what the product holds in the token.
+inline Loss each_loss(const TestToken& token) {
+    const Loss sessions = [](const RawSession& raw) {
+        REQUIRE(raw.api().C_CloseAllSessions(raw.slot()) == CKR_OK);
+    };
+    const Loss login = [](const RawSession& raw) { REQUIRE(raw.api().C_Logout(raw.handle()) == CKR_OK); };
+    const Loss library = [](const RawSession& raw) { REQUIRE(raw.api().C_Finalize(nullptr) == CKR_OK); };
+    std::vector<Loss> losses{sessions};
+    // NSS crashes when a token object is used after somebody's logout, or anything after C_Finalize.
+    if (!token.is_nss()) losses.insert(losses.end(), {login, library});
+    return GENERATE_COPY(from_range(losses));
+}
 
 /// Another function in the module's list for as long as it lives.
 template <class Function>

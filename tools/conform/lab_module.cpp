@@ -34,10 +34,17 @@ std::string ready_value(const std::string& line, const std::string& key) {
     return {};
 }
 
-LabModule::LabModule(const std::filesystem::path& pack) {
-    ChildProcess setup({program_path("sts6ctl"), "setup", "--dir", dir().string(), "--profile", "lab",
-                        "--lab-keys", pack.string()},
-                       log());
+LabModule::LabModule(const std::filesystem::path& pack, const std::vector<std::string>& token_options) {
+    std::vector<std::string> arguments = {program_path("sts6ctl"),
+                                          "setup",
+                                          "--dir",
+                                          dir().string(),
+                                          "--profile",
+                                          "lab",
+                                          "--lab-keys",
+                                          pack.string()};
+    arguments.insert(arguments.end(), token_options.begin(), token_options.end());
+    ChildProcess setup(arguments, log());
     if (setup.wait() != 0) throw_with_log("sts6ctl setup failed for " + pack.string(), log());
 }
 

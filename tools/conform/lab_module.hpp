@@ -16,9 +16,10 @@ inline constexpr const char* kLabTime = "20020101T000000Z";
 
 class LabModule {
   public:
-    /// Sets a lab module up with the keys of a pack. The programs are those beside this one. Throws
+    /// Sets a lab module up with the keys of a pack, in a SoftHSM of its own or, by options of `sts6ctl
+    /// setup`, in a PKCS#11 token that exists. The programs are those beside this one. Throws
     /// std::runtime_error, with what the programs logged, when a step fails.
-    explicit LabModule(const std::filesystem::path& pack);
+    explicit LabModule(const std::filesystem::path& pack, const std::vector<std::string>& token_options = {});
 
     /// (Re)starts its daemon, with a file of EA07 tables or the sample set.
     void start(const std::optional<std::filesystem::path>& sta_tables,

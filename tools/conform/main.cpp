@@ -21,6 +21,7 @@ struct Arguments {
     bool self = false;
     std::string connect;
     std::string sta_tables;
+    std::vector<std::string> token_options;
     std::string json;
     std::string junit;
     std::vector<std::string> packs;
@@ -66,11 +67,29 @@ int run_with(const Arguments& arguments) {
     RunOptions options;
     if (!arguments.self) options.connect = arguments.connect;
     if (!arguments.sta_tables.empty()) options.sta_tables = arguments.sta_tables;
+    options.token_options = arguments.token_options;
     const Report report = run_packs(packs, options);
     write_report(arguments.json, to_json(report));
     write_report(arguments.junit, to_junit(report));
     (arguments.json == "-" || arguments.junit == "-" ? std::cerr : std::cout) << to_text(report);
     return report.count(Verdict::failed) == 0 ? 0 : sts6::kExitConformance;
+}
+
+/// Options that are handed on to `sts6ctl setup` as they are, together or not at all.
+void add_token_options(CLI::App& app, CLI::Option* self, std::vector<std::string>& given) {
+    const auto hand_on = [&](const char* name, const char* help) {
+        const auto keep = [&given, name](const std::string& value) {
+            given.insert(given.end(), {name, value});
+        };
+        return app.add_option_function<std::string>(name, keep, help)->needs(self);
+    };
+    CLI::Option* module = hand_on("--pkcs11-module",
+                                  "library of a PKCS#11 token for the lab modules' keys, "
+                                  "which stay in it; without it: SoftHSM, removed again");
+    CLI::Option* label = hand_on("--token-label", "which token of it")->needs(module);
+    CLI::Option* pin = hand_on("--pin-file", "file with the token's user PIN")->needs(module);
+    hand_on("--pkcs11-init", "arguments of C_Initialize (NSS)")->needs(module);
+    module->needs(label)->needs(pin);
 }
 
 int run(int argc, char** argv) {
@@ -83,6 +102,7 @@ int run(int argc, char** argv) {
     self->excludes(connect);
     app.add_option("--sta-tables", arguments.sta_tables, "file with the licensed EA07 tables")
         ->check(CLI::ExistingFile);
+    add_token_options(app, self, arguments.token_options);
     app.add_option("--json", arguments.json, "write the report as JSON; - = standard output");
     app.add_option("--junit", arguments.junit, "write the report as JUnit XML; - = standard output");
     app.add_option("PACK", arguments.packs, "packs to run")->required();

@@ -286,7 +286,7 @@ std::optional<CaseResult> run_alone(const Pack& pack, const Case& test) {
 
 void run_on_lab_module(const Pack& pack, const RunOptions& options, const std::vector<bool>& runnable,
                        std::vector<CaseResult>& results, Report& report) {
-    LabModule module(pack.path);
+    LabModule module(pack.path, options.token_options);
     std::set<DaemonStart> starts;
     for (std::size_t i = 0; i < pack.cases.size(); ++i) {
         if (runnable[i]) starts.emplace(pack.cases[i], options);

@@ -14,6 +14,8 @@ namespace sts6::conform {
 struct RunOptions {
     std::optional<std::string> connect;  ///< a running module; none = a throw-away lab module for each pack
     std::optional<std::filesystem::path> sta_tables;
+    /// Of `sts6ctl setup`: the PKCS#11 token of the throw-away modules; none = SoftHSM, one for each.
+    std::vector<std::string> token_options;
 };
 
 /// Runs every case, in the order of the packs, with the EA07 table set that it names.
