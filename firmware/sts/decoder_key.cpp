@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include "firmware/util/bytes.hpp"
 
@@ -11,12 +12,19 @@ namespace sts6::sts {
 
 namespace {
 
-/// `value` in N decimal digits.
+constexpr std::array<std::uint32_t, 6> kPowersOfTen = {1, 10, 100, 1'000, 10'000, 100'000};
+
+/// `value` in N decimal digits. No digit waits for another: this is done for every token.
 template <std::size_t N>
 std::array<char, N> decimal(std::uint32_t value) noexcept {
-    std::array<char, N> digits{};
-    for (std::size_t i = N; i-- > 0; value /= 10) digits[i] = static_cast<char>('0' + value % 10);
-    return digits;
+    static_assert(N <= kPowersOfTen.size());
+    const auto digit = [value](std::size_t i) {
+        return static_cast<char>('0' + value / kPowersOfTen[N - 1 - i] % 10);
+    };
+    return [&digit]<std::size_t... I>(std::index_sequence<I...>) {
+        return std::array<char, N>{digit(I)...};
+    }
+    (std::make_index_sequence<N>());
 }
 
 std::uint64_t bcd(std::string_view digits) noexcept {
