@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "firmware/sts/amount.hpp"
+#include "firmware/sts/token_block.hpp"
 #include "tests/unit/sts_test_support.hpp"
 
 namespace sts6::sts {
@@ -212,6 +213,51 @@ TEST_CASE("random currency amounts against a search among all fields") {
         if (encode_currency({false, amount}) != static_cast<std::uint32_t>(up)) FAIL(digits_of(amount));
         if (amount != 0 && encode_currency({true, amount}) != (kSign | static_cast<std::uint32_t>(down))) {
             FAIL(digits_of(amount));
+        }
+    }
+}
+
+TEST_CASE("random currency amounts round every exponent border, as a token carries them") {
+    const auto amounts = amounts_of_fields(32);
+    test::RandomInput random(21);
+    Magnitude step = 1;
+    for (unsigned e = 1; e < 32; ++e) {
+        step *= 10;
+        for (int i = 0; i < 3300; ++i) {
+            // Up to three of the larger steps on either side.
+            const Magnitude wide = (Magnitude{random.bits(64)} << 64U) | random.bits(64);
+            const Magnitude amount = offset_of(e) - 3 * step + wide % (6 * step);
+            const auto up =
+                static_cast<std::size_t>(std::ranges::lower_bound(amounts, amount) - amounts.begin());
+            const bool exact = amounts[up] == amount;
+            const std::size_t down = exact ? up : up - 1;
+            for (const bool negative : {false, true}) {
+                const auto field = encode_currency({negative, amount});
+                if (field != (negative ? kSign | down : up)) FAIL(e << ' ' << digits_of(amount));
+                const auto read = read_block(credit_token(4, 0, 0, *field));
+                if (!read ||
+                    decode_currency(read->amount) != Currency{negative, amounts[negative ? down : up]}) {
+                    FAIL(e << ' ' << digits_of(amount));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("random unit amounts round every exponent border, as a token carries them") {
+    test::RandomInput random(22);
+    for (const std::uint32_t border : {16384U, 180224U, 1818624U, kMostUnits + 1}) {
+        for (int i = 0; i < 25000; ++i) {
+            const auto amount = static_cast<std::uint32_t>(border - 8000 + random.below(16000));
+            const auto field = encode_units(amount);
+            if (field.has_value() != (amount <= kMostUnits)) FAIL(amount);
+            if (!field) continue;
+            const auto read = read_block(credit_token(0, 5, 0, *field));
+            REQUIRE(read);
+            const std::uint32_t kept = decode_units(static_cast<std::uint16_t>(read->amount));
+            // Never less than was paid for, and less than one step more; docs/tokens.md 9.1 names the steps.
+            const std::uint32_t step = kept <= 16384 ? 1 : kept <= 180224 ? 10 : kept <= 1818624 ? 100 : 1000;
+            if (kept < amount || kept - amount >= step) FAIL(amount);
         }
     }
 }

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "firmware/sts/tid.hpp"
+#include "tests/unit/sts_test_support.hpp"
 
 namespace sts6::sts {
 namespace {
@@ -11,6 +12,58 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr BaseDate kBaseDates[] = {BaseDate::y1993, BaseDate::y2014, BaseDate::y2035};
+
+/// A date and time as a person writes it.
+struct Written {
+    int year;
+    unsigned month;
+    unsigned day;
+    int hour;
+    int minute;
+    int second;
+};
+
+bool is_leap(int year) {
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+unsigned days_of_month(int year, unsigned month) {
+    constexpr unsigned kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    return kDays[month - 1] + (month == 2 && is_leap(year) ? 1 : 0);
+}
+
+/// Minutes from 1 January 00:00 of a year, counted year by year and month by month.
+std::int64_t minutes_since(int base_year, const Written& time) {
+    std::int64_t days = 0;
+    for (int year = base_year; year < time.year; ++year) days += is_leap(year) ? 366 : 365;
+    for (int year = time.year; year < base_year; ++year) days -= is_leap(year) ? 366 : 365;
+    for (unsigned month = 1; month < time.month; ++month) days += days_of_month(time.year, month);
+    return (days + time.day - 1) * 1440 + time.hour * 60 + time.minute;
+}
+
+/// Any time up to a year outside the base date's range; one in three is near 00:01, one in two near an end.
+Written random_time(test::RandomInput& random, int base_year) {
+    const auto below = [&random](std::uint64_t limit) { return static_cast<int>(random.below(limit)); };
+    Written time{.year = base_year - 1 + below(34),
+                 .month = 1 + static_cast<unsigned>(random.below(12)),
+                 .day = 1,
+                 .hour = below(24),
+                 .minute = below(60),
+                 .second = below(60)};
+    time.day += static_cast<unsigned>(random.below(days_of_month(time.year, time.month)));
+    const int kind = below(6);
+    if (kind < 2) {
+        time.hour = 0;
+        time.minute = below(4);
+    } else if (kind == 2) {
+        time = {base_year, 1, 1, 0, below(5), time.second};
+    } else if (kind == 3) {
+        time = {base_year - 1, 12, 31, 23, 55 + below(5), time.second};
+    } else if (kind == 4) {
+        time = {base_year + 31, 11, 24, 20, 10 + below(10), time.second};
+    }
+    return time;
+}
 
 }  // namespace
 
@@ -128,6 +181,38 @@ TEST_CASE("a TID comes back from its time, unless it is reserved") {
     }
     CHECK(time_of_tid(480, BaseDate::y2035) == civil_time(2035, 1, 1, 8));
     CHECK(time_of_tid(kMostTid, BaseDate::y1993) == civil_time(2024, 11, 24, 20, 15));
+}
+
+TEST_CASE("100000 random times have the TID that a calendar gives them") {
+    test::RandomInput random(23);
+    std::size_t without = 0;
+    std::size_t moved = 0;
+    for (int i = 0; i < 100000; ++i) {
+        const BaseDate base_date = kBaseDates[random.below(3)];
+        const Written written = random_time(random, base_year(base_date));
+        const CivilTime time = civil_time(written.year, written.month, written.day, written.hour,
+                                          written.minute, written.second);
+        const std::int64_t counted = minutes_since(base_year(base_date), written);
+        const bool in_range = counted >= 0 && counted <= 16777215;
+        const bool reserved = written.hour == 0 && written.minute == 1;
+        const auto tid = tid_of(time, base_date);
+        if (tid.has_value() != in_range) FAIL(test::text_of(format_civil_time(time)));
+        if (!tid) {
+            ++without;
+            continue;
+        }
+        moved += reserved ? 1 : 0;
+        if (*tid != counted + (reserved ? 1 : 0)) FAIL(test::text_of(format_civil_time(time)));
+        const CivilTime minute = time - seconds{written.second} + minutes{reserved ? 1 : 0};
+        if (time_of_tid(*tid, base_date) != minute) FAIL(test::text_of(format_civil_time(time)));
+        // One more token in this minute: the next minute, and after 00:00 that is 00:02.
+        const bool before_reserved = written.hour == 0 && written.minute == 0;
+        const auto next = next_tid(*tid);
+        if (next.has_value() != (counted < 16777215)) FAIL(test::text_of(format_civil_time(time)));
+        if (next && *next != *tid + (before_reserved ? 2 : 1)) FAIL(test::text_of(format_civil_time(time)));
+    }
+    CHECK(without > 10000);
+    CHECK(moved > 5000);
 }
 
 }  // namespace sts6::sts

@@ -125,6 +125,31 @@ TEST_CASE("a flipped bit of a sealed token opens at a chance of 2^-16") {
     }
 }
 
+TEST_CASE("a wrong digit is no token, or opens at a chance of 2^-16") {
+    for (const Ea ea : {Ea::sta, Ea::misty1}) {
+        test::RandomInput random(20);
+        std::size_t accepted = 0;
+        std::size_t too_large = 0;
+        for (int i = 0; i < 1500; ++i) {
+            const Key key = random.octets<16>();
+            const std::string digits = test::text_of(
+                seal_token(clear_token(random_content(random)), ea, key, kSampleStaTables).decimal());
+            for (std::size_t at = 0; at < digits.size(); ++at) {
+                std::string mistyped = digits;
+                mistyped[at] =
+                    static_cast<char>('0' + (digits[at] - '0' + 1 + static_cast<int>(random.below(9))) % 10);
+                const auto token = TokenNumber::parse(mistyped);
+                // docs/tokens.md 6: 2^66 or more is invalid; equal lengths compare as numbers do.
+                if (token.has_value() != (mistyped < "73786976294838206464")) FAIL(mistyped);
+                too_large += token ? 0 : 1;
+                accepted += token && open_token(*token, ea, key, kSampleStaTables) ? 1 : 0;
+            }
+        }
+        CHECK(too_large > 100);
+        CHECK(accepted <= 8);  // 0.5 expected of 30000
+    }
+}
+
 TEST_CASE("a wrong key, algorithm or table set shows as a wrong CRC") {
     test::RandomInput random(16);
     const auto other_tables =
