@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any octets in any pieces through the link protocol, against a reader that sees the whole stream at once.
+// Any octets in any pieces through the link protocol, against a second reader of docs/protocol.md.
 //
 // Input: flags, two octets that decide the pieces, then what the other side sends.
 #include "firmware/commands/link.hpp"
@@ -22,12 +22,13 @@ namespace {
 struct Setup {
     bool gler_unframed = false;
     bool error_state = false;
-    bool silences = false;  ///< now and then the line is silent: what is unfinished is dropped
+    bool silences = false;          ///< now and then the line is silent: what is unfinished is dropped
+    bool silences_anytime = false;  ///< not only while the link waits; what it then sends is not foreseen
     std::uint32_t pieces = 0;
 };
 
 /// What a stream holds: a message, or octets that are none.
-using Event = std::optional<std::string_view>;
+using Event = std::optional<std::string>;
 
 unsigned octet_at(std::string_view text, std::size_t at) {
     return static_cast<unsigned char>(text[at]);
@@ -41,44 +42,84 @@ bool can_start_envelope(std::string_view start) {
     return length >= 7 && length <= 4110;
 }
 
-std::vector<Event> events_of_lines(std::string_view stream) {
-    std::vector<Event> events;
-    for (bool first = true;; first = false) {
-        const std::size_t end = stream.find('\r');
-        if (end == std::string_view::npos) return events;
-        std::string_view line = stream.substr(0, end);
-        stream.remove_prefix(end + 1);
-        if (!first && line.starts_with('\n')) line.remove_prefix(1);
-        if (!line.empty()) events.push_back(message_of(line));
+/// Reads a stream with everything that has come in view.
+class Reader {
+  public:
+    /// Appends what `octets` complete.
+    void take(std::string_view octets, std::vector<Event>& events) {
+        rest_ += octets;
+        if (!enveloped_) recognise();
+        std::string_view rest = rest_;
+        if (enveloped_) *enveloped_ ? read_envelopes(rest, events) : read_lines(rest, events);
+        rest_.erase(0, rest_.size() - rest.size());
     }
-}
-
-std::vector<Event> events_of_envelopes(std::string_view stream) {
-    std::vector<Event> events;
-    bool damage_known = false;
-    bool after_cr = false;
-    while (!stream.empty()) {
-        const std::string_view start = stream.substr(0, 8);
-        if (!can_start_envelope(start)) {
-            const char dropped = stream.front();
-            const bool ignored = dropped == '\r' || (dropped == '\n' && after_cr);
-            if (!ignored && !std::exchange(damage_known, true)) events.push_back(std::nullopt);
-            after_cr = dropped == '\r';
-            stream.remove_prefix(1);
-            continue;
+    void silence(std::vector<Event>& events) {
+        if (!enveloped_) {
+            // Two octets that end a line are a line, others the start of an envelope that will not come.
+            if (rest_.ends_with('\r') || rest_ == "\r\n") {
+                enveloped_ = false;
+                take("", events);
+            } else {
+                rest_.clear();
+            }
+            return;
         }
-        if (start.size() < 8) break;
-        const std::size_t whole = octet_at(start, 0) * 256 + octet_at(start, 1) + 2;
-        if (stream.size() < whole) break;
-        std::string_view line = stream.substr(8, whole - 8);
-        stream.remove_prefix(whole);
-        after_cr = line.back() == '\r';
-        line.remove_suffix(1);
-        events.push_back(after_cr ? message_of(line) : std::nullopt);
-        damage_known = !events.back();
+        after_cr_ = after_cr_ && (rest_.empty() || *enveloped_);
+        damage_known_ = false;
+        rest_.clear();
     }
-    return events;
-}
+    [[nodiscard]] bool enveloped() const { return enveloped_.value_or(false); }
+
+  private:
+    void recognise() {
+        const std::string_view start = std::string_view(rest_).substr(0, 8);
+        if (start.empty() || (start.size() < 8 && can_start_envelope(start))) return;
+        enveloped_ = can_start_envelope(start);
+    }
+    void read_lines(std::string_view& rest, std::vector<Event>& events) {
+        for (;;) {
+            const std::size_t end = rest.find('\r');
+            if (end == std::string_view::npos) return;
+            std::string_view line = rest.substr(0, end);
+            rest.remove_prefix(end + 1);
+            if (after_cr_ && line.starts_with('\n')) line.remove_prefix(1);
+            after_cr_ = true;
+            if (!line.empty()) events.push_back(event_of(line));
+        }
+    }
+    void read_envelopes(std::string_view& rest, std::vector<Event>& events) {
+        while (!rest.empty()) {
+            const std::string_view start = rest.substr(0, 8);
+            if (!can_start_envelope(start)) {
+                const char dropped = rest.front();
+                const bool ignored = dropped == '\r' || (dropped == '\n' && after_cr_);
+                if (!ignored && !std::exchange(damage_known_, true)) events.emplace_back();
+                after_cr_ = dropped == '\r';
+                rest.remove_prefix(1);
+                continue;
+            }
+            if (start.size() < 8) return;
+            damage_known_ = false;
+            const std::size_t whole = octet_at(start, 0) * 256 + octet_at(start, 1) + 2;
+            if (rest.size() < whole) return;
+            std::string_view line = rest.substr(8, whole - 8);
+            rest.remove_prefix(whole);
+            after_cr_ = line.back() == '\r';
+            line.remove_suffix(1);
+            events.push_back(after_cr_ ? event_of(line) : Event());
+            damage_known_ = !events.back();
+        }
+    }
+    static Event event_of(std::string_view line) {
+        const auto message = message_of(line);
+        return message ? Event(*message) : Event();
+    }
+
+    std::optional<bool> enveloped_;
+    std::string rest_;
+    bool after_cr_ = false;
+    bool damage_known_ = false;
+};
 
 struct Reply {
     std::string status_and_body;
@@ -107,21 +148,22 @@ Reply reply_of_echo(std::string_view body) {
     return {"00" + std::string(body.substr(2))};
 }
 
-/// Every octet that a link sends for a stream.
+/// Every octet that a link sends for a stream that is silent at some places.
 class Model {
   public:
-    Model(const Setup& setup, std::string_view stream) : setup_(setup) {
-        const std::string_view start = stream.substr(0, 8);
-        if (stream.empty() || (start.size() < 8 && can_start_envelope(start))) return;
-        enveloped_ = can_start_envelope(start);
-        for (const Event& event : enveloped_ ? events_of_envelopes(stream) : events_of_lines(stream)) {
-            if (event) commands_.emplace_back(*event);
-            answer(event);
+    Model(const Setup& setup, std::string_view stream, const std::vector<std::size_t>& silences)
+        : setup_(setup) {
+        std::size_t taken = 0;
+        for (const std::size_t place : silences) {
+            reader_.take(stream.substr(taken, place - taken), events_);
+            reader_.silence(events_);
+            taken = place;
         }
+        reader_.take(stream.substr(taken), events_);
+        for (const Event& event : events_) answer(event);
     }
     [[nodiscard]] const std::string& sent() const { return sent_; }
-    [[nodiscard]] bool enveloped() const { return enveloped_; }
-    [[nodiscard]] const std::vector<std::string_view>& messages() const { return commands_; }
+    [[nodiscard]] const std::vector<Event>& events() const { return events_; }
 
   private:
     void answer(const Event& event) {
@@ -129,7 +171,7 @@ class Model {
             send(octets_of("", {"20", true}));
             return;
         }
-        const std::string_view body = event->substr(5);
+        const std::string_view body = std::string_view(*event).substr(5);
         const bool repeat = event->starts_with("GL?RR");
         if (!repeat && !event->starts_with("GL?RS")) {
             const bool echo = event->starts_with("GL?EC") && !setup_.error_state;
@@ -150,14 +192,14 @@ class Model {
         std::string text = reply.is_link_error ? "GL!ER" : std::string(message.substr(0, 5));
         text[2] = '!';
         const std::string line = line_of(text + reply.status_and_body);
-        const bool bare = !enveloped_ || (reply.is_link_error && setup_.gler_unframed);
+        const bool bare = !reader_.enveloped() || (reply.is_link_error && setup_.gler_unframed);
         return bare ? line : envelope_of(line);
     }
     void send(const std::string& octets) { sent_ += octets; }
 
     const Setup& setup_;
-    bool enveloped_ = false;
-    std::vector<std::string_view> commands_;
+    Reader reader_;
+    std::vector<Event> events_;
     std::string last_;
     std::string sent_;
 };
@@ -165,14 +207,14 @@ class Model {
 /// A link whose reads, commands and silences end when the input says so.
 class Driver {
   public:
-    Driver(const Setup& setup, std::string_view stream, bool enveloped)
-        : setup_(setup), enveloped_(enveloped), unseen_(stream), rest_(stream), choices_(setup.pieces) {}
+    Driver(const Setup& setup, std::string_view stream)
+        : setup_(setup), stream_(stream), unseen_(stream), rest_(stream), choices_(setup.pieces) {}
 
-    std::string run() {
+    void run() {
         for (;;) {
             start_read();
             if (choices_.below(2) == 0) finish_read();
-            if (setup_.silences && choices_.below(8) == 0) protocol_.silence();
+            if (setup_.silences_anytime && choices_.below(8) == 0) protocol_.silence();
             if (protocol_.in_progress()) {
                 require(exchange_.message == command_, "a message stays until its answer is released");
                 if (choices_.below(3) == 0 || rest_.empty() || !reading_) release();
@@ -183,11 +225,20 @@ class Driver {
             if (step.kind == LinkStep::Kind::send) send(step.octets);
             if (step.kind == LinkStep::Kind::command) take_command();
             if (step.kind != LinkStep::Kind::receive || protocol_.in_progress()) continue;
-            if (rest_.empty()) return std::move(sent_);
+            if (setup_.silences && choices_.below(4) == 0) {
+                silences_.push_back(stream_.size() - rest_.size());
+                protocol_.silence();
+                continue;
+            }
+            if (rest_.empty()) return;
             start_read();
             require(reading_.has_value(), "a link that waits for octets has room for them");
         }
     }
+
+    [[nodiscard]] const std::string& sent() const { return sent_; }
+    /// How many octets had come when the line was silent.
+    [[nodiscard]] const std::vector<std::size_t>& silences() const { return silences_; }
 
   private:
     void start_read() {
@@ -229,25 +280,31 @@ class Driver {
         send(protocol_.release(exchange_));
     }
     void send(std::string_view octets) {
-        const bool bare = octets.starts_with("GL!ER");
-        require(!bare || !enveloped_ || setup_.gler_unframed, "answers are enveloped as the requests are");
-        read_answer(octets, enveloped_ && !bare);
+        require(!octets.empty(), "an answer is sent");
+        const bool enveloped = octets.front() < ' ';  // as no message begins
+        if (!setup_.gler_unframed || !octets.starts_with("GL!ER")) {
+            require(enveloped_.value_or(enveloped) == enveloped, "answers are enveloped or none is");
+            enveloped_ = enveloped;
+        }
+        read_answer(octets, enveloped);
         sent_ += octets;
     }
 
     // The link never uses the queue: it is for those that move its octets.
     CommandQueue queue_;
     const Setup& setup_;
-    bool enveloped_;
     LinkServices services_{queue_, &commands::answer_link_command, [this] { return setup_.error_state; },
                            setup_.gler_unframed};
     LinkProtocol protocol_{services_, LinkRole::vend};
     Exchange exchange_;
     std::string command_;
+    std::string_view stream_;
     std::string_view unseen_;  ///< from the last command on
     std::string_view rest_;
     Sequence choices_;
     std::optional<std::span<char>> reading_;
+    std::optional<bool> enveloped_;
+    std::vector<std::size_t> silences_;
     std::string sent_;
 };
 
@@ -268,14 +325,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace sts6::fuzz;
     Choices choices(data, size);
     const unsigned flags = choices.octet();
-    Setup setup{
-        .gler_unframed = (flags & 1U) != 0, .error_state = (flags & 2U) != 0, .silences = (flags & 4U) != 0};
+    Setup setup{.gler_unframed = (flags & 1U) != 0,
+                .error_state = (flags & 2U) != 0,
+                .silences = (flags & 4U) != 0,
+                .silences_anytime = (flags & 8U) != 0};
     setup.pieces = choices.octet() * 256U;
     setup.pieces += choices.octet();
 
-    const Model model(setup, choices.rest());
-    for (const std::string_view message : model.messages()) check_encoding(message);
-    const std::string sent = Driver(setup, choices.rest(), model.enveloped()).run();
-    require(setup.silences || sent == model.sent(), "a link sends what the page says");
+    Driver driver(setup, choices.rest());
+    driver.run();
+    const Model model(setup, choices.rest(), driver.silences());
+    for (const auto& message : model.events()) {
+        if (message) check_encoding(*message);
+    }
+    require(setup.silences_anytime || driver.sent() == model.sent(), "a link sends what the page says");
     return 0;
 }

@@ -285,6 +285,10 @@ std::vector<Verification> verifications_of(std::string_view request, std::string
     const std::string_view decimal = made.back().substr(1);
     const std::size_t count = decimal.size() / 20;
     require(key_change ? made[1] == asked[7] : count == 1, "the number of tokens");
+    if (key_change) {
+        // Register 2 alone has another base date.
+        require((made[0] == "N1") == ((asked[0] == "N2") != (asked[1] == "N2")), "rollover");
+    }
     require(decimal.size() == count * 20 && hex.size() == count * 17, "the digits of a token");
 
     std::vector<Verification> found;
