@@ -78,6 +78,7 @@ Result<void> Connection::log_in(const Session& session) {
     }
     if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) return {};
     barred_ = is_pin_refusal(rv);
+    login_failed_unclearly_ = !barred_ && fault_of(rv) != Fault::connection;
     spdlog::error("login to PKCS#11 token '" + token_.label + "' failed: " + describe(rv) +
                   (barred_ ? "; the PIN is not presented again" : ""));
     return Unexpected{errc_of(rv)};
@@ -85,6 +86,7 @@ Result<void> Connection::log_in(const Session& session) {
 
 Result<void> Connection::reconnect() {
     if (barred_) return Unexpected{Errc::pin_incorrect};
+    login_failed_unclearly_ = false;
     session_.forget_if_dead();
     auto session = open_session();
     if (!session) {

@@ -25,6 +25,8 @@ class Connection {
     /// A PIN that is refused bars every later attempt, for a real token locks after a few.
     [[nodiscard]] Result<void> reconnect();
     [[nodiscard]] bool is_barred() const noexcept { return barred_; }
+    /// The last attempt ended in a login whose failure names neither the PIN nor the device.
+    [[nodiscard]] bool login_failed_unclearly() const noexcept { return login_failed_unclearly_; }
 
   private:
     Connection(std::shared_ptr<Module> module, TokenSlot token, Pin pin)
@@ -39,6 +41,7 @@ class Connection {
     Pin pin_;
     Session session_;
     bool barred_ = false;
+    bool login_failed_unclearly_ = false;
 };
 
 }  // namespace sts6::p11

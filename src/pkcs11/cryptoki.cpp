@@ -31,6 +31,29 @@ Fault fault_of(CK_RV rv) noexcept {
     }
 }
 
+bool may_pass(CK_RV rv) noexcept {
+    switch (rv) {
+        case CKR_OK:
+        case CKR_ARGUMENTS_BAD:
+        case CKR_ATTRIBUTE_READ_ONLY:
+        case CKR_ATTRIBUTE_SENSITIVE:
+        case CKR_ATTRIBUTE_TYPE_INVALID:
+        case CKR_ATTRIBUTE_VALUE_INVALID:
+        case CKR_BUFFER_TOO_SMALL:
+        case CKR_FUNCTION_NOT_SUPPORTED:
+        case CKR_KEY_FUNCTION_NOT_PERMITTED:
+        case CKR_KEY_SIZE_RANGE:
+        case CKR_KEY_TYPE_INCONSISTENT:
+        case CKR_MECHANISM_INVALID:
+        case CKR_MECHANISM_PARAM_INVALID:
+        case CKR_TEMPLATE_INCOMPLETE:
+        case CKR_TEMPLATE_INCONSISTENT:
+            return false;
+        default:
+            return true;
+    }
+}
+
 bool is_pin_refusal(CK_RV rv) noexcept {
     switch (rv) {
         case CKR_PIN_INCORRECT:

@@ -160,7 +160,12 @@ CkResult<std::vector<TokenSlot>> Module::tokens() {
     std::vector<TokenSlot> tokens;
     for (const CK_SLOT_ID slot : slots) {
         CK_TOKEN_INFO info{};
-        if (functions_->C_GetTokenInfo(slot, &info) != CKR_OK) continue;  // taken out just now
+        if (const CK_RV answer = functions_->C_GetTokenInfo(slot, &info); answer != CKR_OK) {
+            // It may have been taken out just now.
+            spdlog::warn("the PKCS#11 token in slot " + std::to_string(slot) +
+                         " does not identify itself: " + describe(answer));
+            continue;
+        }
         tokens.push_back({slot, info.flags, padded_text(info.label, sizeof info.label),
                           padded_text(info.manufacturerID, sizeof info.manufacturerID),
                           padded_text(info.model, sizeof info.model),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/pkcs11/objects.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "sts6/hex.hpp"
@@ -16,7 +17,7 @@ CkResult<CK_OBJECT_HANDLE> make_object(const Session& session, Attributes& attri
     CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
     CK_RV rv = make(attributes.all(), object);
     // CKR_ATTRIBUTE_TYPE_INVALID from most tokens that do not know one of them, CKR_GENERAL_ERROR from NSS.
-    const bool refused = rv != CKR_OK && fault_of(rv) != Fault::connection;
+    const bool refused = rv == CKR_GENERAL_ERROR || (rv != CKR_OK && !may_pass(rv));
     if (refused && attributes.required().size() < attributes.all().size()) {
         rv = make(attributes.required(), object);
     }
@@ -70,7 +71,12 @@ CkResult<std::vector<CK_OBJECT_HANDLE>> find_objects(const Session& session, Att
     if (attributes.overflow()) return Unexpected<CK_RV>{CKR_ARGUMENTS_BAD};
     const auto lock = session.module().management();
     const CK_FUNCTION_LIST& api = session.api();
-    CK_RV rv = api.C_FindObjectsInit(session.handle(), attributes.all().data(), attributes.all().size());
+    const auto begin = [&] {
+        return api.C_FindObjectsInit(session.handle(), attributes.all().data(), attributes.all().size());
+    };
+    CK_RV rv = begin();
+    // One that could not be ended.
+    if (rv == CKR_OPERATION_ACTIVE && api.C_FindObjectsFinal(session.handle()) == CKR_OK) rv = begin();
     if (rv != CKR_OK) return Unexpected{rv};
     std::vector<CK_OBJECT_HANDLE> found;
     std::array<CK_OBJECT_HANDLE, 256> chunk{};
@@ -87,7 +93,16 @@ CkResult<std::vector<CK_OBJECT_HANDLE>> find_objects(const Session& session, Att
 
 CK_RV read_attributes(const Session& session, CK_OBJECT_HANDLE object, std::span<CK_ATTRIBUTE> attributes) {
     const auto lock = session.module().management();
-    return session.api().C_GetAttributeValue(session.handle(), object, attributes.data(), attributes.size());
+    // A failed call may change the sizes.
+    const std::vector<CK_ATTRIBUTE> asked(attributes.begin(), attributes.end());
+    const auto read = [&] {
+        return session.api().C_GetAttributeValue(session.handle(), object, attributes.data(),
+                                                 attributes.size());
+    };
+    const CK_RV rv = read();
+    if (!may_pass(rv)) return rv;
+    std::copy(asked.begin(), asked.end(), attributes.begin());
+    return read();
 }
 
 }  // namespace sts6::p11

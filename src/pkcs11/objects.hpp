@@ -33,7 +33,8 @@ enum class Lifetime : std::uint8_t { session, token };
 [[nodiscard]] CkResult<std::vector<CK_OBJECT_HANDLE>> find_objects(const Session& session,
                                                                    Attributes& attributes);
 
-/// C_GetAttributeValue into the buffers that `attributes` names.
+/// C_GetAttributeValue into the buffers that `attributes` names; once more after a failure that may pass, for
+/// a key must not seem to be missing because of it.
 [[nodiscard]] CK_RV read_attributes(const Session& session, CK_OBJECT_HANDLE object,
                                     std::span<CK_ATTRIBUTE> attributes);
 

@@ -62,6 +62,12 @@ auto guarded(F&& call) -> decltype(call()) {
     }
 }
 
+CkResult<std::vector<CK_OBJECT_HANDLE>> find_key_objects(const Session& session, const std::string& label) {
+    Attributes wanted;
+    wanted.number(CKA_CLASS, CKO_SECRET_KEY).flag(CKA_TOKEN, true).text(CKA_LABEL, label);
+    return find_objects(session, wanted);
+}
+
 }  // namespace
 
 class Pkcs11Hsm::Impl {
@@ -99,6 +105,8 @@ class Pkcs11Hsm::Impl {
     [[nodiscard]] bool ready() { return connected || recover(); }
     bool recover();
     [[nodiscard]] Result<void> restore();
+    [[nodiscard]] CK_RV refresh();
+    [[nodiscard]] CK_RV finish_key();
     template <class F>
     [[nodiscard]] CK_RV attempt(F operation);
 
@@ -127,6 +135,7 @@ class Pkcs11Hsm::Impl {
     unsigned session_count_;
     std::filesystem::path sync_dir_;
 
+    std::vector<std::string> unfinished_;  ///< labels of keys whose making failed: they may be in the token
     std::vector<Derivation> derivations_;  ///< what is left to do of the batch; kept for its capacity
     RetryDelay recovery_;
     CK_RV last_reported_ = CKR_OK;
@@ -134,7 +143,7 @@ class Pkcs11Hsm::Impl {
 };
 
 Result<void> Pkcs11Hsm::Impl::start() {
-    CK_RV rv = catalogue_.refresh(connection_.session());
+    CK_RV rv = refresh();
     if (rv == CKR_OK) {
         rv = pool_.open_sessions(connection_.module(), connection_.token().slot, session_count_);
     }
@@ -143,14 +152,42 @@ Result<void> Pkcs11Hsm::Impl::start() {
     return Unexpected{errc_of(rv)};
 }
 
+/// Finds the keys, without those whose making failed: these are destroyed first.
+CK_RV Pkcs11Hsm::Impl::refresh() {
+    const Session& session = connection_.session();
+    std::erase_if(unfinished_, [&session](const std::string& label) {
+        const auto objects = find_key_objects(session, label);
+        return objects && std::ranges::all_of(*objects, [&session](CK_OBJECT_HANDLE object) {
+                   return destroy_object(session, object) == CKR_OK;
+               });
+    });
+    if (!unfinished_.empty()) {
+        spdlog::error("PKCS#11 token '" + identity.label + "': a key that was not made is still in it");
+    }
+    return catalogue_.refresh(session);
+}
+
+/// The last key that was begun is made, unless the token has two of it: a call whose answer is lost is
+/// executed all the same.
+CK_RV Pkcs11Hsm::Impl::finish_key() {
+    const auto objects = find_key_objects(connection_.session(), unfinished_.back());
+    if (!objects) return objects.error();
+    if (objects->size() != 1) return CKR_FUNCTION_FAILED;
+    unfinished_.pop_back();
+    return CKR_OK;
+}
+
 /// Finds session, login and keys again, unless that was tried a short while ago. The delay ends when an
 /// operation shows that it helped.
 bool Pkcs11Hsm::Impl::recover() {
-    if (connection_.is_barred() || !recovery_.is_due()) return false;
+    const auto began = RetryDelay::Clock::now();
+    if (connection_.is_barred() || !recovery_.is_due(began)) return false;
     spdlog::warn("PKCS#11 token '" + identity.label +
                  "' lost sessions, login or keys: looking for them again");
     const auto restored = restore();
-    recovery_.attempted();
+    const auto login =
+        connection_.login_failed_unclearly() ? RetryDelay::Login::unclear : RetryDelay::Login::harmless;
+    recovery_.attempted(began, RetryDelay::Clock::now(), login);
     connected = restored.has_value();
     if (restored) {
         spdlog::info("PKCS#11 token '" + identity.label + "' is back");
@@ -384,6 +421,8 @@ Result<CreatedKey> Pkcs11Hsm::Impl::create_vending_key(Dkga dkg, std::span<const
     const CK_RV rv = attempt([&] { return make_key(dkg, key, *kcv, made); });
     if (rv != CKR_OK) {
         spdlog::error("PKCS#11 token '" + identity.label + "' does not take a vending key: " + describe(rv));
+        // Destroys what there is of it; when the token is away, that is done when it is back.
+        if (connected) static_cast<void>(refresh());
         return Unexpected{errc_of(rv)};
     }
     if (const auto synced = sync_token_files(sync_dir_); !synced) {
@@ -402,16 +441,17 @@ CK_RV Pkcs11Hsm::Impl::provide_wrapping_key() {
     copies_.drop(session, wrapping_key);
     KeyId id{};
     if (RAND_bytes(id.data(), static_cast<int>(id.size())) != 1) return CKR_FUNCTION_FAILED;
-    const auto object =
-        create_wrapping_key_object(session, Lifetime::token, wrapping_key_label(catalogue_.prefix(), id), id);
+    const std::string label = wrapping_key_label(catalogue_.prefix(), id);
+    unfinished_.push_back(label);
+    const auto object = create_wrapping_key_object(session, Lifetime::token, label, id);
     if (!object) return object.error();
     const auto sealed = is_sealed_wrapping_key(session, *object);
-    if (!sealed || !*sealed) {
-        static_cast<void>(destroy_object(session, *object));
-        if (!sealed) return sealed.error();
+    if (!sealed) return sealed.error();
+    if (!*sealed) {
         spdlog::error("PKCS#11 token '" + identity.label + "' would give out a key that it was to keep");
         return CKR_FUNCTION_REJECTED;
     }
+    if (const CK_RV rv = finish_key(); rv != CKR_OK) return rv;
     wrapping_key.id = id;
     wrapping_key.object = *object;
     wrapping_key.state = TokenKey::State::present;
@@ -433,7 +473,8 @@ CkResult<WrappedKey> Pkcs11Hsm::Impl::wrap(std::span<const std::uint8_t> key, co
     return Unexpected<CK_RV>{CKR_FUNCTION_REJECTED};
 }
 
-/// Makes and verifies one key object. A retry makes another one, under another KeyId.
+/// Makes and verifies one key object; what a failure leaves of it is destroyed by refresh(). A retry makes
+/// another one, under another KeyId.
 CK_RV Pkcs11Hsm::Impl::make_key(Dkga dkg, std::span<const std::uint8_t> key, const Kcv& kcv,
                                 CreatedKey& made) {
     KeyId& id = made.id;
@@ -443,20 +484,20 @@ CK_RV Pkcs11Hsm::Impl::make_key(Dkga dkg, std::span<const std::uint8_t> key, con
         if (!wrapped) return wrapped.error();
         made.wrapped_key = *wrapped;
     }
+    const std::string label = vending_key_label(catalogue_.prefix(), id);
+    unfinished_.push_back(label);
     const auto form = capabilities.hmac_native_20 ? HmacKeyForm::as_it_is : HmacKeyForm::padded_to_32;
-    const auto object = create_vending_key_object(connection_.session(), dkg, form, Lifetime::token,
-                                                  vending_key_label(catalogue_.prefix(), id), id, key);
+    const auto object =
+        create_vending_key_object(connection_.session(), dkg, form, Lifetime::token, label, id, key);
     if (!object) return object.error();
     const auto computed = p11::check_value(pool_.session(), *object, dkg);
-    if (!computed || *computed != kcv) {
-        if (const CK_RV rv = destroy_object(connection_.session(), *object); rv != CKR_OK) {
-            spdlog::error("a vending key that failed its check stays in the PKCS#11 token: " + describe(rv));
-        }
-        if (!computed) return computed.error();
+    if (!computed) return computed.error();
+    if (*computed != kcv) {
         spdlog::error("PKCS#11 token '" + identity.label +
                       "' computes something else with a new vending key");
         return CKR_FUNCTION_REJECTED;
     }
+    if (const CK_RV rv = finish_key(); rv != CKR_OK) return rv;
     KeyEntry& entry = catalogue_.add(id);
     entry.state = KeyEntry::State::present;
     entry.dkg = dkg;
@@ -481,6 +522,7 @@ Result<void> Pkcs11Hsm::Impl::destroy_wrapping_key() {
 
 Result<void> Pkcs11Hsm::Impl::destroy(TokenKey& key) {
     if (key.state == TokenKey::State::ambiguous) return Unexpected{Errc::key_mismatch};
+    bool asked = false;
     const CK_RV rv = attempt([&]() -> CK_RV {
         if (key.state == TokenKey::State::missing) return CKR_KEY_NEEDED;
         const Session& session = connection_.session();
@@ -488,10 +530,14 @@ Result<void> Pkcs11Hsm::Impl::destroy(TokenKey& key) {
         // A handle that went stale might be another object's by now.
         const auto ours = catalogue_.is_key_object(session, key.object, key.id);
         if (!ours) return ours.error();
-        return *ours ? destroy_object(session, key.object) : CK_RV{CKR_OBJECT_HANDLE_INVALID};
+        if (!*ours) return CKR_OBJECT_HANDLE_INVALID;
+        asked = true;
+        return destroy_object(session, key.object);
     });
-    if (key.state == TokenKey::State::missing) return Unexpected{Errc::key_missing};
-    if (rv != CKR_OK) {
+    if (key.state == TokenKey::State::missing && !asked) return Unexpected{Errc::key_missing};
+    // It may be gone, and only the answer lost.
+    if (rv != CKR_OK && asked && connected) static_cast<void>(refresh());
+    if (rv != CKR_OK && key.state != TokenKey::State::missing) {
         spdlog::error("PKCS#11 token '" + identity.label + "' does not destroy a key: " + describe(rv));
         return Unexpected{Errc::hsm_failed};
     }
@@ -501,7 +547,7 @@ Result<void> Pkcs11Hsm::Impl::destroy(TokenKey& key) {
 }
 
 Result<std::vector<KeyId>> Pkcs11Hsm::Impl::vending_keys() {
-    const CK_RV rv = attempt([&] { return catalogue_.refresh(connection_.session()); });
+    const CK_RV rv = attempt([&] { return refresh(); });
     if (rv != CKR_OK) {
         report(rv);
         return Unexpected{Errc::hsm_failed};

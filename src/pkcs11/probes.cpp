@@ -108,6 +108,14 @@ CK_RV probe_random(Session& session) {
     return first == second ? kWrongAnswer : CKR_OK;
 }
 
+/// Asks once more after a failure that may pass: what a token cannot do is decided for as long as the process
+/// runs.
+template <class Probe>
+CK_RV ask(Probe probe) {
+    const CK_RV rv = probe();
+    return may_pass(rv) ? probe() : rv;
+}
+
 bool note(Capabilities& capabilities, const char* what, CK_RV rv) {
     const std::string outcome = rv == CKR_OK         ? "yes"
                                 : rv == kWrongAnswer ? "no, wrong answer"
@@ -119,13 +127,13 @@ bool note(Capabilities& capabilities, const char* what, CK_RV rv) {
 }  // namespace
 
 CkResult<Capabilities> probe_capabilities(Session& session, const Quirks& quirks) {
-    const CK_RV native = probe_hmac(session, HmacKeyForm::as_it_is);
-    const CK_RV padded = probe_hmac(session, HmacKeyForm::padded_to_32);
-    const CK_RV des3 = probe_des3(session);
-    const CK_RV aes = probe_aes(session);
-    const CK_RV copy =
-        probe_copy(session, native == CKR_OK ? HmacKeyForm::as_it_is : HmacKeyForm::padded_to_32);
-    const CK_RV random = probe_random(session);
+    const CK_RV native = ask([&] { return probe_hmac(session, HmacKeyForm::as_it_is); });
+    const CK_RV padded = ask([&] { return probe_hmac(session, HmacKeyForm::padded_to_32); });
+    const CK_RV des3 = ask([&] { return probe_des3(session); });
+    const CK_RV aes = ask([&] { return probe_aes(session); });
+    const auto usable = native == CKR_OK ? HmacKeyForm::as_it_is : HmacKeyForm::padded_to_32;
+    const CK_RV copy = ask([&] { return probe_copy(session, usable); });
+    const CK_RV random = ask([&] { return probe_random(session); });
     for (const CK_RV rv : {native, padded, des3, aes, copy, random}) {
         if (fault_of(rv) == Fault::connection) return Unexpected{rv};
     }

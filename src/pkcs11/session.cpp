@@ -7,12 +7,15 @@ namespace sts6::p11 {
 
 CkResult<Session> Session::open(Module& module, CK_SLOT_ID slot, Access access) {
     const CK_FLAGS write = access == Access::read_write ? CKF_RW_SESSION : 0;
-    Session session;
     const auto lock = module.management();
+    // A call that fails may write something there all the same.
+    CK_SESSION_HANDLE handle = CK_INVALID_HANDLE;
     const CK_RV rv =
-        module.api().C_OpenSession(slot, CKF_SERIAL_SESSION | write, nullptr, nullptr, &session.handle_);
+        module.api().C_OpenSession(slot, CKF_SERIAL_SESSION | write, nullptr, nullptr, &handle);
     if (rv != CKR_OK) return Unexpected{rv};
+    Session session;
     session.module_ = &module;
+    session.handle_ = handle;
     session.slot_ = slot;
     session.access_ = access;
     session.generation_ = module.generation();

@@ -90,33 +90,12 @@ std::string vending_key_label(const TestToken& token, const KeyId& id) {
     return token.config.object_prefix + "vk/" + hex(id);
 }
 
-/// The label of every token object under `prefix`, in order.
-std::vector<std::string> labels(const RawSession& raw, std::string_view prefix) {
-    CK_BBOOL yes = CK_TRUE;
-    CK_ATTRIBUTE wanted{CKA_TOKEN, &yes, sizeof yes};
-    REQUIRE(raw.api().C_FindObjectsInit(raw.handle(), &wanted, 1) == CKR_OK);
-    std::array<CK_OBJECT_HANDLE, 64> objects{};
-    CK_ULONG count = 0;
-    REQUIRE(raw.api().C_FindObjects(raw.handle(), objects.data(), objects.size(), &count) == CKR_OK);
-    REQUIRE(raw.api().C_FindObjectsFinal(raw.handle()) == CKR_OK);
-    std::vector<std::string> found;
-    for (CK_ULONG i = 0; i < count; ++i) {
-        std::array<char, 128> label{};
-        CK_ATTRIBUTE attribute{CKA_LABEL, label.data(), label.size()};
-        REQUIRE(raw.api().C_GetAttributeValue(raw.handle(), objects[i], &attribute, 1) == CKR_OK);
-        const std::string_view text(label.data(), attribute.ulValueLen);
-        if (text.starts_with(prefix)) found.emplace_back(text);
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-}
-
 std::vector<std::string> wrapping_keys(const TestToken& token) {
-    return labels(RawSession(token), token.config.object_prefix + "wrap/");
+    return RawSession(token).labels(token.config.object_prefix + "wrap/");
 }
 
 std::vector<std::string> vending_keys(const TestToken& token) {
-    return labels(RawSession(token), token.config.object_prefix + "vk/");
+    return RawSession(token).labels(token.config.object_prefix + "vk/");
 }
 
 std::string only_wrapping_key(const TestToken& token) {
@@ -647,7 +626,7 @@ TEST_CASE("a set-up on a given token that fails takes its keys away, and only it
     auto hsm = open(*token);
     const bool had_keys = GENERATE(false, true);
     const std::optional<Key> earlier = had_keys ? std::optional(add_key(*hsm)) : std::nullopt;
-    const auto before = labels(RawSession(*token), "");
+    const auto before = RawSession(*token).labels("");
     const auto& place = token->directory.path();
     const auto set_up = [&](const std::string& second_key) {
         test::write_text(place / "pack.json", pack_of_two(second_key));
@@ -659,12 +638,12 @@ TEST_CASE("a set-up on a given token that fails takes its keys away, and only it
     };
     CHECK(set_up("0123456789ABCD") == 2);  // seven octets
     CHECK_FALSE(std::filesystem::exists(place / "module"));
-    CHECK(labels(RawSession(*token), "") == before);
+    CHECK(RawSession(*token).labels("") == before);
     if (earlier) CHECK(derive(*hsm, *earlier) == kDecoderKey);
 
     CHECK(set_up("0123456789ABCDEF") == 0);
     CHECK(std::filesystem::exists(place / "module"));
-    CHECK(labels(RawSession(*token), "").size() == (had_keys ? before.size() + 2 : 3));
+    CHECK(RawSession(*token).labels("").size() == (had_keys ? before.size() + 2 : 3));
 }
 
 }  // namespace sts6::p11

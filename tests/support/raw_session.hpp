@@ -98,6 +98,26 @@ class RawSession {
         found.resize(count);
         return found;
     }
+    /// The label of every token object under `prefix`, in order.
+    [[nodiscard]] std::vector<std::string> labels(std::string_view prefix) const {
+        CK_BBOOL yes = CK_TRUE;
+        CK_ATTRIBUTE wanted{CKA_TOKEN, &yes, sizeof yes};
+        REQUIRE(api_.C_FindObjectsInit(session_, &wanted, 1) == CKR_OK);
+        std::array<CK_OBJECT_HANDLE, 64> objects{};
+        CK_ULONG count = 0;
+        REQUIRE(api_.C_FindObjects(session_, objects.data(), objects.size(), &count) == CKR_OK);
+        REQUIRE(api_.C_FindObjectsFinal(session_) == CKR_OK);
+        std::vector<std::string> found;
+        for (CK_ULONG i = 0; i < count; ++i) {
+            std::array<char, 128> label{};
+            CK_ATTRIBUTE attribute{CKA_LABEL, label.data(), label.size()};
+            REQUIRE(api_.C_GetAttributeValue(session_, objects.at(i), &attribute, 1) == CKR_OK);
+            const std::string_view text(label.data(), attribute.ulValueLen);
+            if (text.starts_with(prefix)) found.emplace_back(text);
+        }
+        std::sort(found.begin(), found.end());
+        return found;
+    }
     void destroy(const std::string& label) const {
         const auto found = find(label);
         REQUIRE(found.size() == 1);
