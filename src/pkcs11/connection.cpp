@@ -79,8 +79,8 @@ Result<void> Connection::log_in(const Session& session) {
     if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) return {};
     barred_ = is_pin_refusal(rv);
     login_failed_unclearly_ = !barred_ && fault_of(rv) != Fault::connection;
-    spdlog::error("login to PKCS#11 token '" + token_.label + "' failed: " + describe(rv) +
-                  (barred_ ? "; the PIN is not presented again" : ""));
+    module_->complain("login to PKCS#11 token '" + token_.label + "' failed: " + describe(rv) +
+                      (barred_ ? "; the PIN is not presented again" : ""));
     return Unexpected{errc_of(rv)};
 }
 
@@ -97,7 +97,8 @@ Result<void> Connection::reconnect() {
         session = open_session();
     }
     if (!session) {
-        spdlog::error("PKCS#11 token '" + token_.label + "' opens no session: " + describe(session.error()));
+        module_->complain("PKCS#11 token '" + token_.label +
+                          "' opens no session: " + describe(session.error()));
         return Unexpected{errc_of(session.error())};
     }
     if (const auto login = log_in(*session); !login) return Unexpected{login.error()};
@@ -109,8 +110,8 @@ Result<void> Connection::find_again() {
     auto token = find_token(*module_, token_.label);
     if (!token) return Unexpected{token.error()};
     if (token->serial != token_.serial || token->model != token_.model) {
-        spdlog::error("the PKCS#11 token labelled '" + token_.label + "' is another one now: serial " +
-                      token->serial + " instead of " + token_.serial);
+        module_->complain("the PKCS#11 token labelled '" + token_.label + "' is another one now: serial " +
+                          token->serial + " instead of " + token_.serial);
         return Unexpected{Errc::hsm_missing};
     }
     token_ = std::move(*token);

@@ -32,6 +32,7 @@ Fault fault_of(CK_RV rv) noexcept {
 }
 
 bool may_pass(CK_RV rv) noexcept {
+    if (fault_of(rv) == Fault::connection) return false;
     switch (rv) {
         case CKR_OK:
         case CKR_ARGUMENTS_BAD:

@@ -31,7 +31,8 @@ enum class Fault : std::uint8_t {
     return fault == Fault::object || fault == Fault::connection;
 }
 
-/// True when the same call may well succeed the next time: the answer says nothing of what was asked.
+/// True when the same call may well succeed the next time: the answer says nothing of what was asked, and
+/// nothing of the connection.
 [[nodiscard]] bool may_pass(CK_RV rv) noexcept;
 
 /// The PIN itself was refused: presenting it again would only bring the lock nearer.

@@ -137,6 +137,10 @@ CK_RV Module::initialise() {
     return rv == CKR_CRYPTOKI_ALREADY_INITIALIZED ? CKR_OK : rv;
 }
 
+void Module::complain(const std::string& line) {
+    if (news_.is_news(line)) spdlog::error(line);
+}
+
 CK_RV Module::reinitialise() {
     const auto lock = management();
     return initialise();
@@ -162,8 +166,8 @@ CkResult<std::vector<TokenSlot>> Module::tokens() {
         CK_TOKEN_INFO info{};
         if (const CK_RV answer = functions_->C_GetTokenInfo(slot, &info); answer != CKR_OK) {
             // It may have been taken out just now.
-            spdlog::warn("the PKCS#11 token in slot " + std::to_string(slot) +
-                         " does not identify itself: " + describe(answer));
+            complain("the PKCS#11 token in slot " + std::to_string(slot) +
+                     " does not identify itself: " + describe(answer));
             continue;
         }
         tokens.push_back({slot, info.flags, padded_text(info.label, sizeof info.label),
@@ -192,7 +196,7 @@ Result<PKCS11_ctx_st*> Module::libp11() {
 Result<TokenSlot> find_token(Module& module, const std::string& label) {
     const auto tokens = module.tokens();
     if (!tokens) {
-        spdlog::error("the PKCS#11 slots cannot be listed: " + describe(tokens.error()));
+        module.complain("the PKCS#11 slots cannot be listed: " + describe(tokens.error()));
         return Unexpected{errc_of(tokens.error())};
     }
     const TokenSlot* found = nullptr;
@@ -201,14 +205,14 @@ Result<TokenSlot> find_token(Module& module, const std::string& label) {
         blank = blank || !token.is_initialised();
         if (!token.is_initialised() || token.label != label) continue;
         if (found != nullptr) {
-            spdlog::error("two PKCS#11 tokens are labelled '" + label + "': labels must be unique");
+            module.complain("two PKCS#11 tokens are labelled '" + label + "': labels must be unique");
             return Unexpected{Errc::hsm_missing};
         }
         found = &token;
     }
     if (found == nullptr) {
-        spdlog::error("no PKCS#11 token is labelled '" + label + "'" +
-                      (blank ? "; there is one that is not initialised" : ""));
+        module.complain("no PKCS#11 token is labelled '" + label + "'" +
+                        (blank ? "; there is one that is not initialised" : ""));
         return Unexpected{Errc::hsm_missing};
     }
     return *found;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/pkcs11/cryptoki.hpp"
+#include "src/pkcs11/news.hpp"
 #include "src/pkcs11/token_config.hpp"
 
 struct PKCS11_ctx_st;  // of libp11
@@ -54,6 +55,10 @@ class Module {
     /// Description and version.
     [[nodiscard]] const std::string& description() const noexcept { return description_; }
 
+    /// Logs an error of the search for a token, unless it is no news.
+    void complain(const std::string& line);
+    [[nodiscard]] News& news() noexcept { return news_; }
+
     /// C_Initialize once more, after somebody else's C_Finalize. Every session and handle is void then.
     [[nodiscard]] CK_RV reinitialise();
     /// Counts the initialisations: a session of an earlier one is not to be closed, its number may be
@@ -84,6 +89,7 @@ class Module {
     std::string description_;
     PKCS11_ctx_st* libp11_ = nullptr;
     std::mutex management_;
+    News news_;
 };
 
 /// The one initialised token of that label. hsm_missing, with the reason in the log: none, or several.

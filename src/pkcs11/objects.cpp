@@ -17,7 +17,8 @@ CkResult<CK_OBJECT_HANDLE> make_object(const Session& session, Attributes& attri
     CK_OBJECT_HANDLE object = CK_INVALID_HANDLE;
     CK_RV rv = make(attributes.all(), object);
     // CKR_ATTRIBUTE_TYPE_INVALID from most tokens that do not know one of them, CKR_GENERAL_ERROR from NSS.
-    const bool refused = rv == CKR_GENERAL_ERROR || (rv != CKR_OK && !may_pass(rv));
+    const bool refused =
+        rv == CKR_GENERAL_ERROR || (rv != CKR_OK && !may_pass(rv) && fault_of(rv) != Fault::connection);
     if (refused && attributes.required().size() < attributes.all().size()) {
         rv = make(attributes.required(), object);
     }

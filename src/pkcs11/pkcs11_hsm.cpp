@@ -104,6 +104,7 @@ class Pkcs11Hsm::Impl {
   private:
     [[nodiscard]] bool ready() { return connected || recover(); }
     bool recover();
+    void recovered();
     [[nodiscard]] Result<void> restore();
     [[nodiscard]] CK_RV refresh();
     [[nodiscard]] CK_RV finish_key();
@@ -148,7 +149,8 @@ Result<void> Pkcs11Hsm::Impl::start() {
         rv = pool_.open_sessions(connection_.module(), connection_.token().slot, session_count_);
     }
     if (rv == CKR_OK) return {};
-    spdlog::error("PKCS#11 token '" + identity.label + "' fails after login: " + describe(rv));
+    connection_.module().complain("PKCS#11 token '" + identity.label +
+                                  "' fails after login: " + describe(rv));
     return Unexpected{errc_of(rv)};
 }
 
@@ -182,19 +184,27 @@ CK_RV Pkcs11Hsm::Impl::finish_key() {
 bool Pkcs11Hsm::Impl::recover() {
     const auto began = RetryDelay::Clock::now();
     if (connection_.is_barred() || !recovery_.is_due(began)) return false;
-    spdlog::warn("PKCS#11 token '" + identity.label +
-                 "' lost sessions, login or keys: looking for them again");
+    Module& module = connection_.module();
+    const std::string lost =
+        "PKCS#11 token '" + identity.label + "' lost sessions, login or keys: looking for them again";
+    if (module.news().is_news(lost)) spdlog::warn(lost);
     const auto restored = restore();
     const auto login =
         connection_.login_failed_unclearly() ? RetryDelay::Login::unclear : RetryDelay::Login::harmless;
     recovery_.attempted(began, RetryDelay::Clock::now(), login);
     connected = restored.has_value();
-    if (restored) {
-        spdlog::info("PKCS#11 token '" + identity.label + "' is back");
-    } else {
-        spdlog::error("PKCS#11 token '" + identity.label + "' is away: " + errc_text(restored.error()));
+    if (!restored) {
+        module.complain("PKCS#11 token '" + identity.label + "' is away: " + errc_text(restored.error()));
     }
     return connected;
+}
+
+/// An operation has worked.
+void Pkcs11Hsm::Impl::recovered() {
+    if (!recovery_.is_armed()) return;
+    recovery_.reset();
+    connection_.module().news().forget();
+    spdlog::info("PKCS#11 token '" + identity.label + "' is back");
 }
 
 Result<void> Pkcs11Hsm::Impl::restore() {
@@ -216,7 +226,7 @@ CK_RV Pkcs11Hsm::Impl::attempt(F operation) {
         rv = operation();
         if (fault_of(rv) == Fault::connection) connected = false;
     }
-    if (!is_curable(rv)) recovery_.reset();
+    if (!is_curable(rv)) recovered();
     return rv;
 }
 
@@ -337,7 +347,7 @@ void Pkcs11Hsm::Impl::decoder_keys(std::span<const DerivationRequest> requests,
     pool_.run(derivations_);
     settle();
     if (derivations_.empty()) {
-        recovery_.reset();
+        recovered();
     } else {
         retry();
     }
@@ -375,7 +385,7 @@ void Pkcs11Hsm::Impl::retry() {
     });
     pool_.run(derivations_);
     settle();
-    if (derivations_.empty()) recovery_.reset();
+    if (derivations_.empty()) recovered();
     for (const Derivation& derivation : derivations_) {
         derivation.key->incurable = fault_of(derivation.rv) == Fault::object;
         report(derivation.rv);

@@ -25,10 +25,9 @@ class RetryDelay {
         armed_ = true;
         next_ = ended + std::clamp<Clock::duration>(ended - began, after_login_, kLongest);
     }
+    [[nodiscard]] bool is_armed() const noexcept { return armed_; }
     /// After a success that shows that the trouble is over.
-    void reset() noexcept {
-        if (armed_) *this = RetryDelay();
-    }
+    void reset() noexcept { *this = RetryDelay(); }
 
   private:
     bool armed_ = false;

@@ -10,8 +10,7 @@ CkResult<Session> Session::open(Module& module, CK_SLOT_ID slot, Access access) 
     const auto lock = module.management();
     // A call that fails may write something there all the same.
     CK_SESSION_HANDLE handle = CK_INVALID_HANDLE;
-    const CK_RV rv =
-        module.api().C_OpenSession(slot, CKF_SERIAL_SESSION | write, nullptr, nullptr, &handle);
+    const CK_RV rv = module.api().C_OpenSession(slot, CKF_SERIAL_SESSION | write, nullptr, nullptr, &handle);
     if (rv != CKR_OK) return Unexpected{rv};
     Session session;
     session.module_ = &module;
