@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-#include "tests/support/softhsm_token.hpp"
+#include "tests/support/test_token.hpp"
 #include "tools/shim/control.hpp"
 
 namespace sts6::test {

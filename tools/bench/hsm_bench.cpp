@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 
@@ -12,40 +10,21 @@
 #include "firmware/sts/decoder_key.hpp"
 #include "firmware/sts/token.hpp"
 #include "src/pkcs11/pkcs11_hsm.hpp"
-#include "src/pkcs11/provision.hpp"
 #include "tools/bench/benches.hpp"
 #include "tools/bench/measure.hpp"
+#include "tools/bench/softhsm.hpp"
 #include "tools/conform/child_process.hpp"
 
 namespace sts6::bench {
 
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr const char* kModule = "/usr/lib/softhsm/libsofthsm2.so";
 constexpr int kRounds = 21;
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kPerRound = 60 * kBatch;
 constexpr std::array<std::uint8_t, 20> kVendingKey = {0xAB, 0xAB, 0xAB, 0xAB, 0xAB, 0xAB, 0xAB,
                                                       0xAB, 0x94, 0x94, 0x94, 0x94, 0x94, 0x94,
                                                       0x94, 0x94, 0x01, 0x23, 0x45, 0x67};
-
-p11::TokenConfig make_token(const fs::path& place) {
-    const fs::path tokens = place / "tokens";
-    fs::create_directory(tokens);
-    p11::TokenConfig config;
-    config.module = kModule;
-    config.token_label = "bench";
-    config.softhsm_conf = place / "softhsm2.conf";
-    config.object_prefix = "sts6/BENCH/";
-    config.sync_dir = tokens;
-    std::ofstream(config.softhsm_conf) << "directories.tokendir = " << tokens.string()
-                                       << "\nobjectstore.backend = file\nlog.level = ERROR\n";
-    const auto pin = p11::Pin::from_text("bench-0123456789");
-    if (!p11::init_token(config, pin, pin)) throw std::runtime_error("no SoftHSM token could be made");
-    return config;
-}
 
 void require_ok(CK_RV rv, const char* call) {
     if (rv != CKR_OK) throw std::runtime_error(std::string(call) + " failed");
@@ -55,7 +34,7 @@ void require_ok(CK_RV rv, const char* call) {
 class RawKey {
   public:
     RawKey() {
-        void* library = dlopen(kModule, RTLD_NOW | RTLD_LOCAL);
+        void* library = dlopen(kSoftHsm, RTLD_NOW | RTLD_LOCAL);
         auto* get = reinterpret_cast<CK_C_GetFunctionList>(dlsym(library, "C_GetFunctionList"));
         require_ok(get(&api_), "C_GetFunctionList");
         std::array<CK_SLOT_ID, 8> slots{};
@@ -132,8 +111,8 @@ class TokenBatch {
 
 void bench_hsm() {
     const conform::TemporaryDirectory place;
-    const auto config = make_token(place.path());
-    auto hsm = p11::Pkcs11Hsm::open(config, p11::Pin::from_text("bench-0123456789"));
+    const auto config = make_softhsm_token(place.path());
+    auto hsm = p11::Pkcs11Hsm::open(config, p11::Pin::from_text(kTokenPin));
     if (!hsm) throw std::runtime_error("SoftHSM could not be opened");
     const auto created = (*hsm)->create_vending_key(Dkga::dkga04, kVendingKey);
     if (!created) throw std::runtime_error("no key could be made");

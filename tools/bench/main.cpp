@@ -15,14 +15,18 @@ int run(int argc, char** argv) {
     std::string pack;
     CLI::App* engine = app.add_subcommand("engine", "tokens made in memory against their own kernels");
     CLI::App* hsm = app.add_subcommand("hsm", "tokens through SoftHSM against its raw signature rate");
+    CLI::App* slow_hsm = app.add_subcommand("slow-hsm", "an HSM of 2 ms a signature, 64 clients against one");
     CLI::App* tcp = app.add_subcommand("tcp", "SM?DI over TCP against an echo server");
-    tcp->add_option("PACK", pack, "a pack of conformance vectors, for the lab module's keys")
-        ->required()
-        ->check(CLI::ExistingFile);
+    for (CLI::App* command : {slow_hsm, tcp}) {
+        command->add_option("PACK", pack, "a pack of conformance vectors, for the lab module's keys")
+            ->required()
+            ->check(CLI::ExistingFile);
+    }
     app.require_subcommand(1);
     CLI11_PARSE(app, argc, argv);
     if (engine->parsed()) sts6::bench::bench_engine();
     if (hsm->parsed()) sts6::bench::bench_hsm();
+    if (slow_hsm->parsed()) sts6::bench::bench_slow_hsm(pack);
     if (tcp->parsed()) sts6::bench::bench_tcp(pack);
     return 0;
 }
