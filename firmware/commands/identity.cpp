@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "firmware/util/text_writer.hpp"
+
 namespace sts6::commands {
 
 namespace {
@@ -22,12 +24,9 @@ class CardText {
         put(value);
     }
     void number(std::string_view tag, std::uint64_t value, std::size_t digits = 1) noexcept {
-        std::array<char, 20> text{};
-        std::size_t count = 0;
-        for (; value != 0 || count < digits; value /= 10) {
-            text[text.size() - ++count] = static_cast<char>('0' + value % 10);
-        }
-        card(tag, {text.data() + text.size() - count, count});
+        std::array<char, 20> buffer{};
+        TextWriter text(buffer);
+        card(tag, text.number(value, digits).written());
     }
     void date(std::string_view tag, CivilTime time) noexcept {
         const auto digits = format_civil_time(time);
@@ -80,6 +79,9 @@ void write_cards(const RegisterRow& row, CardText& cards) noexcept {
     cards.number("SGC", key.sgc, 10);
     CardText tail;
     if (key.ulm_units) tail.number("ULM", *key.ulm_units);
+    // The product's own, behind the standard's: what is left.
+    if (row.currency_left) tail.number("XCL", *row.currency_left);
+    if (row.units_left) tail.number("XUL", *row.units_left);
     if (!key.sgn.empty()) {
         // Only the name may be too long for the rest: it is cut.
         constexpr std::size_t kTagAndSeparators = 5;
@@ -98,9 +100,8 @@ void identify(ModuleContext& context, Command& command) noexcept {
 }
 
 void identify_long(ModuleContext& context, Command& command) noexcept {
-    // The SM public key identifier is empty until the module has been initialised.
     command.succeed(command.body()
-                        .printable("")
+                        .printable(context.state.smid.view())
                         .printable(context.state.hardware_id.view())
                         .printable(context.settings.firmware_id.view())
                         .octets(context.settings.firmware_hash));

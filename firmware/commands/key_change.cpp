@@ -48,7 +48,8 @@ std::optional<Status> prepare(ModuleContext& context, Command& command) noexcept
     }
     if (!sts::is_key_change_set(*ea, fields.number(kTokensField))) return Status::invalid_num_tokens;
     if (const auto refusal =
-            policy::check_key_change(policy::kRules.key_change, old_key, new_key, context.now)) {
+            policy::check_key_change(policy::kRules.key_change, {(*old_register)->row.slot, old_key},
+                                     {(*new_register)->row.slot, new_key}, context.now)) {
         return refusal;
     }
     command.ea = *ea;

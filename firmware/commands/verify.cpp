@@ -97,7 +97,8 @@ void build_verify(ModuleContext& context, Command& command, std::span<const Deri
         answer_token(context, command, *token);
         return;
     }
-    if (!context.settings.lab) context.verify_limit.spend();
+    if (!context.settings.lab && context.verify_limit.spend(context.now.time))
+        context.audit.add(AuditEvent::failed_verifications, [](TextWriter&) {});
     answer_damaged(command);
 }
 

@@ -22,9 +22,9 @@ inline constexpr std::size_t kLongestIdentifier = 128;
 /// A public key identifier (docs/key-management.md 3.2): type:issuer:unique:date:fingerprint:CRC. Of an SM
 /// the issuer is the manufacturer and unique the ModuleID; of a KMC, its operator and its name.
 struct Identifier {
-    std::string_view text;  ///< complete, with its CRC
-    std::string_view issuer;
-    std::string_view unique;
+    std::string_view text{};  ///< complete, with its CRC
+    std::string_view issuer{};
+    std::string_view unique{};
     CivilTime created{};
     Fingerprint fingerprint{};
 };

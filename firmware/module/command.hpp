@@ -11,6 +11,7 @@
 
 #include "firmware/module/register_table.hpp"
 #include "firmware/module/settings.hpp"
+#include "firmware/module/slot_table.hpp"
 #include "firmware/module/verify_limit.hpp"
 #include "firmware/policy/policy.hpp"
 #include "firmware/ports/exchange.hpp"
@@ -22,18 +23,43 @@
 
 namespace sts6 {
 
+/// Keys that go once the batch that gave them up is durable.
+class DoomedKeys {
+  public:
+    void add(const KeyId& id) noexcept {
+        // What does not fit is an orphan at the next start.
+        if (size_ < ids_.size()) ids_[size_++] = id;
+    }
+    [[nodiscard]] std::span<const KeyId> ids() const noexcept { return std::span(ids_).first(size_); }
+    void clear() noexcept { size_ = 0; }
+
+  private:
+    std::array<KeyId, 2 * RegisterTable::kMost + 16> ids_{};
+    std::size_t size_ = 0;
+};
+
 /// The state that handlers read and change. A change is durable once the batch is committed.
 struct ModuleContext {
     const ModuleSettings& settings;
     Hsm& hsm;
+    Store& store;
     Random& random;
     RegisterTable& registers;
+    SlotTable& slots;
+    StagedTable& staged;
     ModuleState& state;
+    AuditList& audit;  ///< of this batch; an entry makes it one that is committed
+    DoomedKeys& doomed;
     VerifyLimit& verify_limit;
     policy::Now now;            ///< of this batch
     bool clock_behind = false;  ///< the host clock is too far behind the time mark to vend
+    bool store_failed = false;  ///< a change could not be put: the batch fails as a failed commit does
 
-    /// The register's key if it can be used: empty 22, quarantined 01. Compares the check value at first use.
+    /// For what Store's changes return.
+    void put(const Result<void>& done) noexcept { store_failed = store_failed || !done; }
+
+    /// The register's key if it can be used: empty 22, parent slot not active 26, quarantined 01. Compares
+    /// the check value at first use.
     [[nodiscard]] Result<Register*, Status> usable_register(std::uint32_t number) noexcept;
 };
 
@@ -64,6 +90,12 @@ struct Command {
     void refuse(Status status) noexcept {
         exchange->answer.set_status(status);
         derivation_count = 0;
+    }
+    /// EE with its text.
+    void refuse(std::string_view text) noexcept {
+        refuse(Status::sts_extended_error);
+        const PtvdWriter extended = body().printable(text);
+        exchange->answer.set_body_size(extended.written().size());
     }
     void derive(const DerivationRequest& request) noexcept { derivations[derivation_count++] = request; }
     [[nodiscard]] PtvdWriter body() noexcept { return PtvdWriter(exchange->answer.body_buffer()); }

@@ -6,6 +6,8 @@
 
 #include "firmware/commands/identity.hpp"
 #include "firmware/commands/key_change.hpp"
+#include "firmware/commands/keyload.hpp"
+#include "firmware/commands/manufacture.hpp"
 #include "firmware/commands/vend.hpp"
 #include "firmware/commands/verify.hpp"
 
@@ -14,8 +16,10 @@ namespace sts6 {
 namespace {
 
 constexpr std::array kHandlers = {
-    commands::kIdentify,   commands::kIdentifyLong,   commands::kQueryDate,     commands::kGetAttributes,
-    commands::kVendCredit, commands::kVendManagement, commands::kVendKeyChange, commands::kVerifyToken,
+    commands::kIdentify,   commands::kIdentifyLong,    commands::kQueryDate,         commands::kGetAttributes,
+    commands::kVendCredit, commands::kVendManagement,  commands::kVendKeyChange,     commands::kVerifyToken,
+    commands::kKmcKey,     commands::kKmcResponse,     commands::kKeyLoad,           commands::kKeyLoadFinish,
+    commands::kKmcRemove,  commands::kManufactureInit, commands::kManufactureFinish,
 };
 
 constexpr auto kByCommand = [] {

@@ -17,6 +17,7 @@ constexpr std::chrono::seconds kClockTolerance{60};
 Result<Register*, Status> ModuleContext::usable_register(std::uint32_t number) noexcept {
     Register* found = registers.find(number);
     if (found == nullptr) return Unexpected{Status::register_empty};
+    if (!slots.is_active(found->row.slot)) return Unexpected{Status::kmc_key_state_error};
     if (found->health == Register::Health::unchecked) {
         const auto kcv = hsm.check_value(found->key);
         // An HSM that is away says nothing about the key: it is checked at the next use.
@@ -34,9 +35,14 @@ Module::Module(const ModuleSettings& settings, Hsm& hsm, Store& store, Clock& cl
       clock_(clock),
       context_{.settings = settings_,
                .hsm = hsm,
+               .store = store,
                .random = random,
                .registers = registers_,
+               .slots = slots_,
+               .staged = staged_,
                .state = state_,
+               .audit = audit_,
+               .doomed = doomed_,
                .verify_limit = verify_limit_,
                .now = {.time = {}, .tid_window_days = settings_.tid_window_days}} {
 }
@@ -49,7 +55,25 @@ Result<void> Module::start(std::span<const SelfTest> self_tests) {
     auto state = store_.load_state();
     if (!state) return Unexpected{state.error()};
     state_ = *state;
-    return load_registers();
+    if (const auto loaded = load_slots(); !loaded) return loaded;
+    if (const auto loaded = load_registers(); !loaded) return loaded;
+    return reconcile();
+}
+
+Result<void> Module::load_slots() {
+    for (std::uint8_t number = 1; number <= SlotTable::kMost; ++number) {
+        const auto slot = store_.load_slot(number);
+        if (!slot) return Unexpected{slot.error()};
+        if (slot->has_value()) slots_.set(**slot);
+    }
+    std::uint16_t last = 0;
+    for (;;) {
+        const auto staged = store_.load_next_staged(last);
+        if (!staged) return Unexpected{staged.error()};
+        if (!staged->has_value()) return {};
+        staged_.set(**staged);
+        last = (*staged)->row.number;
+    }
 }
 
 Result<void> Module::load_registers() {
@@ -70,7 +94,58 @@ Result<void> Module::load_registers() {
     }
 }
 
+bool Module::is_referenced(const KeyId& id) noexcept {
+    const auto names = [&id](const auto& key) { return key.row.key == id; };
+    return id == state_.agreement_key.id || registers_.find_if(names) != nullptr ||
+           staged_.find_if(names) != nullptr || slots_.find_if([&id](const Slot& slot) {
+               return id == slot.session.ephemeral.id || id == slot.session.kek;
+           }) != nullptr;
+}
+
+/// A key that no row names is what a stop in the middle of a command left behind.
+Result<void> Module::reconcile() {
+    std::array<KeyId, 64> ids{};
+    for (std::size_t index = 0;; index += ids.size()) {
+        const auto count = context_.hsm.list_keys(index, ids);
+        if (!count) return Unexpected{count.error()};
+        for (const KeyId& id : std::span(ids).first(*count)) {
+            if (!is_referenced(id)) doomed_.add(id);
+        }
+        if (*count < ids.size()) break;
+    }
+    for (const KeyId& id : doomed_.ids()) {
+        if (const auto gone = context_.hsm.destroy_key(id); !gone) return gone;
+        audit_.add(AuditEvent::orphan_destroyed, [&id](TextWriter& text) { text.put("KEY").hex(id); });
+    }
+    doomed_.clear();
+    update_time();
+    return commit_changes({}) ? Result<void>{} : Unexpected{Errc::storage_failed};
+}
+
 void Module::execute(std::span<Exchange* const> batch) noexcept {
+    const auto alone = [](const Exchange* exchange) {
+        const CommandRow* row = find_command(exchange->message);
+        return row != nullptr && row->role == LinkRole::full;
+    };
+    while (!batch.empty()) {
+        const auto next = std::ranges::find_if(batch, alone);
+        const auto together = static_cast<std::size_t>(next - batch.begin());
+        const std::size_t count = std::max<std::size_t>(together, 1);
+        execute_together(batch.first(count));
+        batch = batch.subspan(count);
+    }
+}
+
+bool Module::administer(AuditEvent event, std::string_view text) noexcept {
+    if (in_error_state()) return false;
+    update_time();
+    audit_.add(event, [text](TextWriter& entry) { entry.put(text.substr(0, AuditEntry::kLongestText)); });
+    if (commit_changes({})) return true;
+    latch_error_state();
+    return false;
+}
+
+void Module::execute_together(std::span<Exchange* const> batch) noexcept {
     const auto commands = std::span(commands_).first(batch.size());
     for (std::size_t i = 0; i < batch.size(); ++i) {
         commands[i] = Command{};
@@ -154,9 +229,17 @@ void Module::build(Command& command, std::span<DerivationResult> keys) noexcept 
 }
 
 bool Module::commit_changes(std::span<const Command> commands) noexcept {
-    if (std::ranges::none_of(commands, &Command::changes_state)) return true;
+    if (context_.store_failed || audit_.overflow()) return false;
+    if (audit_.empty() && std::ranges::none_of(commands, &Command::changes_state)) return true;
     if (!settings_.clock_is_preset) state_.time_mark = context_.now.time;
-    return store_.commit(state_).has_value();
+    if (!store_.commit(state_, audit_.entries())) return false;
+    audit_.clear();
+    for (const KeyId& id : doomed_.ids()) {
+        // One that stays behind is an orphan at the next start.
+        static_cast<void>(context_.hsm.destroy_key(id));
+    }
+    doomed_.clear();
+    return true;
 }
 
 }  // namespace sts6

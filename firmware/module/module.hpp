@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 #include "firmware/module/command.hpp"
 #include "firmware/module/self_test.hpp"
@@ -24,15 +25,21 @@ class Module {
     /// The references must outlive the module.
     Module(const ModuleSettings& settings, Hsm& hsm, Store& store, Clock& clock, Random& random);
 
-    /// Runs the self-test and reads the stored state. A failing self-test latches the error state and is no
-    /// error here: the module then answers GL!ER58 to everything. Errors: those of the store;
-    /// invalid_argument when a register is stored beyond the configured number.
+    /// Runs the self-test, reads the stored state and destroys the keys that no row of it names. A failing
+    /// self-test latches the error state and is no error here: the module then answers GL!ER58 to everything.
+    /// Errors: those of the store and of the HSM; invalid_argument when a register is stored beyond the
+    /// configured number.
     [[nodiscard]] Result<void> start(std::span<const SelfTest> self_tests = kSelfTests);
 
     /// Executes at most kMaxBatch commands in their order and fills in every answer. Returns when what they
-    /// changed is durable; when that fails the error state is latched and every answer is GL!ER58. Allocates
+    /// changed is durable; when that fails the error state is latched and every answer that depends on it is
+    /// GL!ER58. Vending commands share a commit, each command of key management has its own. Allocates
     /// nothing.
     void execute(std::span<Exchange* const> batch) noexcept;
+
+    /// Makes what officers have put into the store durable, with its audit entry; as when a command's commit
+    /// fails, false latches the error state. On the thread of execute(), between two calls of it.
+    [[nodiscard]] bool administer(AuditEvent event, std::string_view text) noexcept;
 
     /// Latched until the process ends.
     [[nodiscard]] bool in_error_state() const noexcept {
@@ -40,9 +47,19 @@ class Module {
     }
     [[nodiscard]] Phase phase() const noexcept { return state_.phase; }
     [[nodiscard]] const ModuleState& state() const noexcept { return state_; }
+    [[nodiscard]] const ModuleSettings& settings() const noexcept { return settings_; }
+    /// Module time. On the thread of execute().
+    [[nodiscard]] CivilTime now() noexcept {
+        update_time();
+        return context_.now.time;
+    }
 
   private:
     [[nodiscard]] Result<void> load_registers();
+    [[nodiscard]] Result<void> load_slots();
+    [[nodiscard]] Result<void> reconcile();
+    [[nodiscard]] bool is_referenced(const KeyId& id) noexcept;
+    void execute_together(std::span<Exchange* const> batch) noexcept;
     void check(Command& command) noexcept;
     void derive_and_build(std::span<Command> commands) noexcept;
     void build(Command& command, std::span<DerivationResult> keys) noexcept;
@@ -55,6 +72,10 @@ class Module {
     Clock& clock_;
     ModuleState state_;
     RegisterTable registers_;
+    SlotTable slots_;
+    StagedTable staged_;
+    AuditList audit_;
+    DoomedKeys doomed_;
     VerifyLimit verify_limit_;
     ModuleContext context_;
     std::atomic<bool> error_state_ = false;

@@ -34,14 +34,46 @@ class RegisterTable {
         return places_[row.number - 1U].emplace(Register{row, {}, {}});
     }
 
+    void remove(std::uint16_t number) noexcept { places_[number - 1U].reset(); }
+
     /// Null when the register is empty or out of range.
     [[nodiscard]] Register* find(std::uint32_t number) noexcept {
         if (number < 1 || number > kMost || !places_[number - 1]) return nullptr;
         return &*places_[number - 1];
     }
 
+    /// The first register that passes the test, or null.
+    template <class Test>
+    [[nodiscard]] Register* find_if(Test test) noexcept {
+        for (auto& place : places_) {
+            if (place && test(*place)) return &*place;
+        }
+        return nullptr;
+    }
+
   private:
     std::array<std::optional<Register>, kMost> places_{};
+};
+
+/// The keys of the load that is not finished, each in the place of its register.
+class StagedTable {
+  public:
+    /// Precondition: 1 <= key.row.number <= RegisterTable::kMost.
+    void set(const StagedKey& key) noexcept { places_[key.row.number - 1U] = key; }
+    [[nodiscard]] const StagedKey* find(std::uint32_t number) const noexcept {
+        return places_[number - 1U] ? &*places_[number - 1U] : nullptr;
+    }
+    template <class Test>
+    [[nodiscard]] const StagedKey* find_if(Test test) const noexcept {
+        for (const auto& place : places_) {
+            if (place && test(*place)) return &*place;
+        }
+        return nullptr;
+    }
+    void clear() noexcept { places_.fill(std::nullopt); }
+
+  private:
+    std::array<std::optional<StagedKey>, RegisterTable::kMost> places_{};
 };
 
 }  // namespace sts6

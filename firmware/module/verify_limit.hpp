@@ -12,14 +12,23 @@ namespace sts6 {
 class VerifyLimit {
   public:
     static constexpr std::int64_t kBurst = 50;
+    /// More than these on one day of module time are audited, once a day.
+    static constexpr std::uint32_t kManyADay = 1000;
 
     /// False when no result may be given now.
     [[nodiscard]] bool allows(CivilTime now) noexcept {
         refill(now);
         return allowance_ > 0;
     }
-    /// For a verification that failed. Precondition: allows().
-    void spend() noexcept { --allowance_; }
+    /// For a verification that failed; true when it is the first of too many today. Precondition:
+    /// allows(now).
+    [[nodiscard]] bool spend(CivilTime now) noexcept {
+        --allowance_;
+        const auto today = std::chrono::floor<std::chrono::days>(now);
+        if (today != day_) failed_ = 0;
+        day_ = today;
+        return ++failed_ == kManyADay + 1;
+    }
 
   private:
     void refill(CivilTime now) noexcept {
@@ -31,6 +40,8 @@ class VerifyLimit {
 
     std::int64_t allowance_ = kBurst;
     CivilTime last_refill_{};
+    std::chrono::sys_days day_{};
+    std::uint32_t failed_ = 0;  ///< on that day
 };
 
 }  // namespace sts6

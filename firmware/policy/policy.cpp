@@ -50,10 +50,13 @@ bool key_expired_at(const KeyAttributes& key, CivilTime time) noexcept {
     return key.ken != kNever && number > key.ken;
 }
 
-std::optional<Status> check_key_change(const KeyChangeChecks& checks, const KeyAttributes& old_key,
-                                       const KeyAttributes& new_key, const Now& now) noexcept {
+std::optional<Status> check_key_change(const KeyChangeChecks& checks, const SlotKey& from, const SlotKey& to,
+                                       const Now& now) noexcept {
+    const KeyAttributes& old_key = from.key;
+    const KeyAttributes& new_key = to.key;
     const bool to_default = new_key.ktc == KeyType::ddtk && old_key.ktc != KeyType::ddtk;
-    if ((checks.same_cluster && new_key.cluster != old_key.cluster) ||
+    if ((checks.same_slot && from.slot != to.slot) ||
+        (checks.same_cluster && new_key.cluster != old_key.cluster) ||
         (checks.base_date_not_older && new_key.base_date < old_key.base_date) ||
         (checks.no_change_to_default && to_default) ||
         (checks.new_key_not_expired && key_expired_at(new_key, now.time))) {

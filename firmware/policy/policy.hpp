@@ -27,6 +27,7 @@ struct Checks {
 
 /// Which rules a key change is subject to.
 struct KeyChangeChecks {
+    bool same_slot;             ///< 29: else whoever runs a KMC could move meters to a key that he knows
     bool same_cluster;          ///< 29
     bool base_date_not_older;   ///< 29
     bool no_change_to_default;  ///< 29: from a unique or common key to a default one
@@ -62,7 +63,8 @@ inline constexpr Rules kRules = {
                      .issue_until = true,
                      .key_expiry = true,
                      .tid_window = false},
-    .key_change = {.same_cluster = true,
+    .key_change = {.same_slot = true,
+                   .same_cluster = true,
                    .base_date_not_older = true,
                    .no_change_to_default = true,
                    .new_key_not_expired = true,
@@ -98,9 +100,15 @@ constexpr bool tid_expired(std::uint32_t tid, std::uint8_t ken) noexcept {
 /// (tokens.md 8).
 bool key_expired_at(const KeyAttributes& key, CivilTime time) noexcept;
 
-/// The first rule that a change from `old_key` to `new_key` breaks in the order 29, 42, 43, or none.
-std::optional<Status> check_key_change(const KeyChangeChecks& checks, const KeyAttributes& old_key,
-                                       const KeyAttributes& new_key, const Now& now) noexcept;
+/// A key on one side of a key change, and the KMC slot that it is from.
+struct SlotKey {
+    std::uint8_t slot = 0;
+    const KeyAttributes& key;
+};
+
+/// The first rule that a change from `from` to `to` breaks in the order 29, 42, 43, or none.
+std::optional<Status> check_key_change(const KeyChangeChecks& checks, const SlotKey& from, const SlotKey& to,
+                                       const Now& now) noexcept;
 
 /// Keys of such a type make no credit tokens at all: 05 when one is asked for, 80 when one is verified.
 constexpr bool never_credits(const Rules& rules, KeyType ktc) noexcept {

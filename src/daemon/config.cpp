@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/daemon/config.hpp"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <limits>
@@ -11,7 +12,6 @@
 #include <toml++/toml.h>
 
 #include "firmware/module/register_table.hpp"
-#include "src/pkcs11/token_config.hpp"
 
 namespace sts6 {
 
@@ -24,7 +24,8 @@ struct Number {
     std::uint32_t min;
     std::uint32_t max;
 };
-using Member = std::variant<std::string Config::*, fs::path Config::*, bool Config::*, Number>;
+using Member = std::variant<std::string Config::*, fs::path Config::*, bool Config::*,
+                            p11::Protection Config::*, Number>;
 
 /// One row for each key: where it stands, what it is and what it means.
 struct Key {
@@ -52,7 +53,12 @@ const std::array kKeys = {
         "the token's files, synced after a change; \"\" = not needed"},
     Key{"hsm", "sessions", Number{&Config::hsm_sessions, 1, p11::TokenConfig::kMostSessions},
         "derivations under way at once"},
+    Key{"hsm", "min_protection", &Config::hsm_min_protection,
+        "what the token must keep to itself in a key load: any (nothing), z_in_token or kek_in_token"},
 };
+
+/// In the order of the enumeration.
+constexpr std::array<std::string_view, 3> kProtections = {"any", "z_in_token", "kek_in_token"};
 
 const Key* find_key(std::string_view section, std::string_view name) {
     for (const Key& key : kKeys) {
@@ -91,6 +97,13 @@ struct Reader {
         if (value) config.*member = *value;
         return value.has_value();
     }
+    bool operator()(p11::Protection Config::*member) const {
+        const auto value = node.value_exact<std::string>();
+        const auto* name = std::find(kProtections.begin(), kProtections.end(), value.value_or(""));
+        if (name == kProtections.end()) return false;
+        config.*member = static_cast<p11::Protection>(name - kProtections.begin());
+        return true;
+    }
     bool operator()(const Number& number) const {
         const auto value = node.value_exact<std::int64_t>();
         if (!value || *value < number.min || *value > number.max) return false;
@@ -103,6 +116,7 @@ std::string expected(const Member& member) {
     if (const auto* number = std::get_if<Number>(&member)) {
         return "a number from " + std::to_string(number->min) + " to " + std::to_string(number->max);
     }
+    if (std::holds_alternative<p11::Protection Config::*>(member)) return "any, z_in_token or kek_in_token";
     return std::holds_alternative<bool Config::*>(member) ? "true or false" : "a text";
 }
 
@@ -158,6 +172,9 @@ struct Writer {
         text((inside ? relative : path).string());
     }
     void operator()(bool Config::*member) const { out << (config.*member ? "true" : "false"); }
+    void operator()(p11::Protection Config::*member) const {
+        text(std::string(kProtections.at(static_cast<std::size_t>(config.*member))));
+    }
     void operator()(const Number& number) const { out << config.*number.member; }
 };
 

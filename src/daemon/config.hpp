@@ -8,6 +8,7 @@
 
 #include "src/daemon/failure.hpp"
 #include "src/daemon/state_dir.hpp"
+#include "src/pkcs11/token_config.hpp"
 
 namespace sts6 {
 
@@ -26,6 +27,7 @@ struct Config {
     std::filesystem::path hsm_softhsm_conf;  ///< empty for another token
     std::filesystem::path hsm_sync_dir;      ///< empty for a token that syncs its files itself
     std::uint32_t hsm_sessions = 1;          ///< 1..64
+    p11::Protection hsm_min_protection = p11::Protection::z_in_token;
 };
 
 /// Relative paths are taken from the state directory. Refuses unknown keys, wrong types and values out of

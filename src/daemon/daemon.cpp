@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <functional>
+#include <future>
 #include <memory>
 #include <ostream>
 #include <utility>
@@ -17,8 +19,11 @@
 
 #include "firmware/commands/link.hpp"
 #include "firmware/module/module.hpp"
+#include "src/admin/admin_socket.hpp"
+#include "src/admin/administration.hpp"
 #include "src/daemon/clocks.hpp"
 #include "src/daemon/config.hpp"
+#include "src/daemon/daemon_status.hpp"
 #include "src/daemon/firmware_identity.hpp"
 #include "src/daemon/hsm_config.hpp"
 #include "src/daemon/module_thread.hpp"
@@ -118,8 +123,10 @@ class Daemon {
     Outcome<void> read_configuration(const DaemonOptions& options);
     Outcome<void> open_state(const DaemonOptions& options);
     Outcome<void> start_module(const DaemonOptions& options);
+    Outcome<void> open_admin_socket();
     void stop();
 
+    std::filesystem::path dir_;
     std::optional<StateLock> lock_;
     Config config_;
     NamedStaTables tables_;
@@ -136,10 +143,12 @@ class Daemon {
     std::optional<asio::executor_work_guard<asio::io_context::executor_type>> answers_to_come_;
     std::optional<TcpListener> tcp_;
     std::optional<ModuleThread> module_thread_;
+    std::optional<admin::AdminSocket> admin_;
 };
 
 Outcome<void> Daemon::prepare(const DaemonOptions& options) {
     const StateDir dir(options.dir);
+    dir_ = dir.root();
     if (auto checked = dir.check(); !checked) return checked;
     auto lock = StateLock::take(dir);
     if (!lock) return Unexpected{lock.error()};
@@ -245,6 +254,10 @@ Outcome<void> Daemon::serve(std::ostream& out) {
     });
     answers_to_come_.emplace(loop_.get_executor());
     module_thread_.emplace(*module_, queue_, loop_);
+    if (auto opened = open_admin_socket(); !opened) {
+        stop();
+        return opened;
+    }
     out << "ready state=" << phase_text(*module_) << " tcp=" << endpoint_text(tcp_->endpoint()) << std::endl;
     loop_.run();
     // stop() has been called: the answers in flight leave, and the loop runs out of work.
@@ -255,8 +268,37 @@ Outcome<void> Daemon::serve(std::ostream& out) {
     return {};
 }
 
+Outcome<void> Daemon::open_admin_socket() {
+    const auto services = std::make_shared<admin::Services>(admin::Services{
+        .store = *store_,
+        .admin_store = *store_,
+        .commit = [this](AuditEvent event,
+                         std::string_view text) { return module_->administer(event, text); },
+        .now = [this] { return module_->now(); },
+        .status = [this] { return daemon_status(*module_, *hsm_); },
+        .with_module =
+            [this](const std::function<void()>& work) {
+                std::promise<void> done;
+                const bool taken = queue_.push_task([&] {
+                    work();
+                    done.set_value();
+                });
+                if (taken) done.get_future().wait();
+                return taken;
+            },
+    });
+    const auto path = StateDir(dir_).admin_socket();
+    auto opened = admin::AdminSocket::open(
+        path, [services](std::string_view request) { return admin::answer(*services, request); });
+    if (!opened) return fail_at(path.string(), opened.error());
+    admin_.emplace(std::move(*opened));
+    return {};
+}
+
 void Daemon::stop() {
     spdlog::info("stopping");
+    // It waits for the module thread.
+    admin_.reset();
     tcp_->close();
     queue_.close();
     module_thread_.reset();

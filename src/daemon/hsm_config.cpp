@@ -63,6 +63,7 @@ p11::TokenConfig token_config(const Config& config, std::string_view module_id) 
     token.softhsm_conf = config.hsm_softhsm_conf;
     token.sync_dir = config.hsm_sync_dir;
     token.sessions = config.hsm_sessions;
+    token.min_protection = config.hsm_min_protection;
     token.object_prefix = "sts6/" + std::string(module_id) + "/";
     return token;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -16,6 +17,19 @@
 namespace sts6 {
 
 namespace {
+
+constexpr std::uint8_t kLabSlot = 1;
+
+/// Test keys have no KMC, and every key has a slot.
+Result<void> provide_lab_slot(SqliteStore& store) {
+    Slot slot;
+    slot.number = kLabSlot;
+    slot.active = true;
+    // Short enough.
+    static_cast<void>(slot.kmc_operator.assign("LAB"));
+    static_cast<void>(slot.kmc_name.assign("TEST-KEYS"));
+    return store.put_slot(slot);
+}
 
 template <class T>
 T in_range(const nlohmann::json& value, std::int64_t min, std::int64_t max) {
@@ -36,6 +50,7 @@ std::uint32_t sgc_of(const std::string& text) {
 
 RegisterRow row_of(const nlohmann::json& source) {
     RegisterRow row;
+    row.slot = kLabSlot;
     row.number = in_range<std::uint16_t>(source.at("register"), 1, RegisterTable::kMost);
     KeyAttributes& key = row.attributes;
     key.sgc = sgc_of(source.at("sgc").get<std::string>());
@@ -60,7 +75,7 @@ std::optional<Dkga> dkga_of(const nlohmann::json& value) {
 }
 
 /// The key object of a register. unsupported when the PKCS#11 token can't hold such a key.
-Result<p11::CreatedKey> create_key_object(const nlohmann::json& source, Dkga dkga, p11::Pkcs11Hsm& hsm) {
+Result<LoadedKey> create_key_object(const nlohmann::json& source, Dkga dkga, p11::Pkcs11Hsm& hsm) {
     Secret<20> value;
     const auto octets = value.octets().first(vending_key_octets(dkga));
     if (!read_hex(source.at("vk_hex").get_ref<const std::string&>(), octets)) {
@@ -71,8 +86,7 @@ Result<p11::CreatedKey> create_key_object(const nlohmann::json& source, Dkga dkg
 }
 
 /// Gives the register's number, 0 when it was left empty.
-Outcome<std::uint32_t> create_key(const nlohmann::json& source, p11::Pkcs11Hsm& hsm, SqliteStore& store,
-                                  std::vector<KeyId>& created) {
+Outcome<std::uint32_t> create_key(const nlohmann::json& source, p11::Pkcs11Hsm& hsm, SqliteStore& store) {
     RegisterRow row = row_of(source);
     const std::string name = "register " + std::to_string(row.number);
     const auto dkga = dkga_of(source.at("dkga"));
@@ -88,7 +102,6 @@ Outcome<std::uint32_t> create_key(const nlohmann::json& source, p11::Pkcs11Hsm& 
         return 0U;
     }
     if (!key) return fail_at(name, key.error());
-    created.push_back(key->id);
     row.key = key->id;
     row.wrapped_key = key->wrapped_key;
     const auto handle = hsm.find_key(key->id, row.attributes.dkg);
@@ -96,7 +109,7 @@ Outcome<std::uint32_t> create_key(const nlohmann::json& source, p11::Pkcs11Hsm& 
     const auto kcv = hsm.check_value(*handle);
     if (!kcv) return fail_at(name, kcv.error());
     row.kcv = *kcv;
-    if (auto added = store.add_register(row); !added) return fail_at(name, added.error());
+    if (auto added = store.put_register(row); !added) return fail_at(name, added.error());
     std::string kcv_text(2 * kcv->size(), '0');
     write_hex(*kcv, kcv_text.data());
     spdlog::info(name + ": SGC " + source.at("sgc").get<std::string>() + ", KRN " +
@@ -107,7 +120,7 @@ Outcome<std::uint32_t> create_key(const nlohmann::json& source, p11::Pkcs11Hsm& 
 }  // namespace
 
 Outcome<std::uint32_t> create_lab_keys(const std::filesystem::path& pack, p11::Pkcs11Hsm& hsm,
-                                       SqliteStore& store, std::vector<KeyId>& created) {
+                                       SqliteStore& store) {
     std::ifstream file(pack);
     if (!file) return fail(Errc::not_found, pack.string() + ": cannot be read");
     std::uint32_t highest = 0;
@@ -116,9 +129,15 @@ Outcome<std::uint32_t> create_lab_keys(const std::filesystem::path& pack, p11::P
         if (json.at("schema") != "sts6.vectors/1") {
             return fail(Errc::malformed, pack.string() + ": not of schema sts6.vectors/1");
         }
+        if (auto done = provide_lab_slot(store); !done) return fail_at("the test keys' slot", done.error());
+        std::set<std::uint32_t> taken;
         for (const auto& source : json.at("registers")) {
-            const auto number = create_key(source, hsm, store, created);
+            const auto number = create_key(source, hsm, store);
             if (!number) return Unexpected{number.error()};
+            if (*number != 0 && !taken.insert(*number).second) {
+                return fail(Errc::already_exists,
+                            pack.string() + ": register " + std::to_string(*number) + " comes twice");
+            }
             highest = std::max(highest, *number);
         }
     } catch (const nlohmann::json::parse_error& error) {
@@ -127,6 +146,9 @@ Outcome<std::uint32_t> create_lab_keys(const std::filesystem::path& pack, p11::P
     } catch (const std::exception& error) {
         return fail(Errc::malformed, pack.string() + ": " + error.what());
     }
+    const auto state = store.load_state();
+    if (!state) return fail_at("the module's state", state.error());
+    if (auto done = store.commit(*state, {}); !done) return fail_at("the test keys", done.error());
     return highest;
 }
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <filesystem>
-#include <vector>
 
 #include "firmware/ports/store.hpp"
 #include "firmware/util/secret.hpp"
@@ -15,9 +14,8 @@
 namespace sts6 {
 
 /// Creates every register of a pack (schema sts6.vectors/1) that this version can hold; the others are named
-/// on the log. Gives the highest register number in use. `created` receives each key object, also when a
-/// later step fails.
+/// on the log, in the slot of no KMC. Gives the highest register number in use.
 [[nodiscard]] Outcome<std::uint32_t> create_lab_keys(const std::filesystem::path& pack, p11::Pkcs11Hsm& hsm,
-                                                     SqliteStore& store, std::vector<KeyId>& created);
+                                                     SqliteStore& store);
 
 }  // namespace sts6

@@ -47,6 +47,7 @@ void ModuleThread::run() noexcept {
                 "a change could not be made durable: the module is in its error state and "
                 "answers GL!ER58 only, until it is started anew");
         }
+        for (const auto& task : queue_.take_tasks()) task();
         asio::post(loop_, [released = std::move(batch)] {
             for (const auto& command : released) command->released();
         });

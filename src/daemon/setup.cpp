@@ -3,8 +3,9 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
+#include <string>
 #include <system_error>
-#include <vector>
 
 #include <fcntl.h>
 #include <openssl/rand.h>
@@ -12,9 +13,11 @@
 #include <unistd.h>
 
 #include "firmware/util/secret.hpp"
+#include "src/admin/officers.hpp"
 #include "src/daemon/config.hpp"
 #include "src/daemon/hsm_config.hpp"
 #include "src/daemon/lab_keys.hpp"
+#include "src/daemon/manufacture.hpp"
 #include "src/daemon/process.hpp"
 #include "src/daemon/state_dir.hpp"
 #include "src/pkcs11/pin.hpp"
@@ -29,9 +32,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kTokenLabel = "sts6";
-// Demo and lab modules are manufactured by set-up; these stand where SM?MI puts the manufacturer's values.
 constexpr const char* kSoftModuleId = "SOFTSM01";
-constexpr const char* kSoftHardwareId = "STS6-SOFT";
 
 constexpr std::array kSoftHsmModules = {
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -66,6 +67,16 @@ Outcome<p11::Pin> make_pin(const fs::path& path) {
     return p11::Pin::from_text({text, 32});
 }
 
+Outcome<std::string> random_module_id() {
+    std::array<std::uint8_t, 4> octets{};
+    if (RAND_bytes(octets.data(), static_cast<int>(octets.size())) != 1) {
+        return fail(Errc::io_failed, "the system's random generator failed");
+    }
+    std::string id = "SOFT-00000000";
+    write_hex(octets, id.data() + 5);
+    return id;
+}
+
 /// One set-up on its way. What it made is taken away again unless it was finished.
 class Setup {
   public:
@@ -75,13 +86,7 @@ class Setup {
     ~Setup() {
         if (finished_ || !made_) return;
         if (hsm_ && request_.token) {
-            for (const KeyId& id : keys_) {
-                if (!hsm_->destroy_key(id))
-                    spdlog::error("a key object was left behind in the PKCS#11 token");
-            }
-            if (!found_wrapping_key_ && hsm_->has_wrapping_key() && !hsm_->destroy_wrapping_key()) {
-                spdlog::error("the key that wraps DKG 02 keys was left behind in the PKCS#11 token");
-            }
+            destroy_keys();
         }
         hsm_.reset();
         store_.reset();
@@ -91,8 +96,9 @@ class Setup {
     }
 
     Outcome<void> run() {
-        for (const auto step : {&Setup::make_directories, &Setup::provide_token, &Setup::create_store,
-                                &Setup::create_keys, &Setup::finish}) {
+        for (const auto step :
+             {&Setup::make_directories, &Setup::provide_token, &Setup::create_store, &Setup::manufacture,
+              &Setup::create_officers, &Setup::create_keys, &Setup::finish}) {
             if (auto done = (this->*step)(); !done) return done;
         }
         return {};
@@ -103,11 +109,11 @@ class Setup {
     Outcome<void> provide_token();
     Outcome<void> make_softhsm_token();
     Outcome<void> create_store();
+    Outcome<void> manufacture();
+    Outcome<void> create_officers();
     Outcome<void> create_keys();
     Outcome<void> finish();
-    [[nodiscard]] const char* module_id() const {
-        return request_.profile == Profile::production ? "" : kSoftModuleId;
-    }
+    void destroy_keys();
 
     const SetupRequest& request_;
     StateDir dir_;
@@ -116,9 +122,23 @@ class Setup {
     Config config_;
     std::unique_ptr<p11::Pkcs11Hsm> hsm_;
     std::unique_ptr<SqliteStore> store_;
-    std::vector<KeyId> keys_;
-    bool found_wrapping_key_ = false;  ///< in the token before this set-up
+    bool owns_keys_ = false;  ///< every key of this module's name is of this set-up
 };
+
+/// Of a set-up that failed.
+void Setup::destroy_keys() {
+    if (!owns_keys_) return;
+    std::array<KeyId, 64> ids{};
+    for (auto count = hsm_->list_keys(0, ids); count && *count > 0; count = hsm_->list_keys(0, ids)) {
+        for (const KeyId& id : std::span(ids).first(*count)) {
+            if (hsm_->destroy_key(id)) continue;
+            spdlog::error("a key object was left behind in the PKCS#11 token");
+            return;
+        }
+    }
+    if (hsm_->has_wrapping_key() && !hsm_->destroy_wrapping_key())
+        spdlog::error("the key that wraps DKG 02 keys was left behind in the PKCS#11 token");
+}
 
 Outcome<void> Setup::make_directories() {
     std::error_code error;
@@ -149,10 +169,10 @@ Outcome<void> Setup::provide_token() {
     } else if (auto made = make_softhsm_token(); !made) {
         return made;
     }
-    auto hsm = open_hsm(config_, module_id());
+    // A module has no name before it is initialised.
+    auto hsm = open_hsm(config_, "");
     if (!hsm) return Unexpected{hsm.error()};
     hsm_ = std::move(*hsm);
-    found_wrapping_key_ = hsm_->has_wrapping_key();
     spdlog::info("PKCS#11 token: " + token_in_words(*hsm_));
     return {};
 }
@@ -181,7 +201,7 @@ Outcome<void> Setup::make_softhsm_token() {
     if (!so_pin) return Unexpected{so_pin.error()};
     const auto user_pin = make_pin(config_.hsm_pin_file);
     if (!user_pin) return Unexpected{user_pin.error()};
-    const auto made = p11::init_token(token_config(config_, module_id()), *so_pin, *user_pin);
+    const auto made = p11::init_token(token_config(config_, ""), *so_pin, *user_pin);
     if (!made) return fail_at("SoftHSM token in " + tokens.string(), made.error());
     spdlog::info("made a SoftHSM token in " + tokens.string());
     return {};
@@ -190,21 +210,45 @@ Outcome<void> Setup::make_softhsm_token() {
 Outcome<void> Setup::create_store() {
     ModuleState state;
     state.profile = request_.profile;
-    if (request_.profile != Profile::production) {
-        state.phase = Phase::operational;
-        if (!state.module_id.assign(kSoftModuleId) || !state.hardware_id.assign(kSoftHardwareId)) {
-            return fail(Errc::invalid_argument, "the module's names are too long");
-        }
-    }
     auto store = SqliteStore::create(dir_.database(), state);
     if (!store) return fail_at(dir_.database().string(), store.error());
     store_ = std::move(*store);
     return {};
 }
 
+Outcome<void> Setup::manufacture() {
+    if (request_.profile == Profile::production) {
+        spdlog::info("the module waits in its manufacturing phase: SM?MI and SM?MF");
+        return {};
+    }
+    owns_keys_ = true;
+    // In a token that others share, modules of one name would take each other's keys for their own.
+    const auto module_id = request_.token ? random_module_id() : Outcome<std::string>(kSoftModuleId);
+    if (!module_id) return Unexpected{module_id.error()};
+    const auto record = manufacture_module(*hsm_, *store_, request_.profile, *module_id);
+    if (!record) return Unexpected{record.error()};
+    spdlog::info("initialised (SM?MI) and ended manufacturing (SM?MF) as a manufacturer would: " + *record);
+    return {};
+}
+
+Outcome<void> Setup::create_officers() {
+    for (const char* name : {"officer1", "officer2"}) {
+        const auto pin = make_pin(dir_.pins() / (std::string(name) + ".pin"));
+        if (!pin) return Unexpected{pin.error()};
+        const auto officer = admin::make_officer(name, pin->view());
+        if (!officer) return fail_at(name, officer.error());
+        if (auto put = store_->put_officer(*officer); !put) return fail_at(name, put.error());
+    }
+    const auto state = store_->load_state();
+    if (!state) return fail_at("the module's state", state.error());
+    if (auto done = store_->commit(*state, {}); !done) return fail_at("the officers", done.error());
+    spdlog::info("made officer1 and officer2, whose PINs are in " + dir_.pins().string());
+    return {};
+}
+
 Outcome<void> Setup::create_keys() {
     if (!request_.lab_keys) return {};
-    const auto highest = create_lab_keys(*request_.lab_keys, *hsm_, *store_, keys_);
+    const auto highest = create_lab_keys(*request_.lab_keys, *hsm_, *store_);
     if (!highest) return Unexpected{highest.error()};
     config_.registers = std::max(config_.registers, *highest);
     return {};

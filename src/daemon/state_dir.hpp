@@ -25,6 +25,7 @@ class StateDir {
     [[nodiscard]] std::filesystem::path config_file() const { return root_ / "sts6d.toml"; }
     [[nodiscard]] std::filesystem::path database() const { return root_ / "state" / "module.db"; }
     [[nodiscard]] std::filesystem::path lock_file() const { return root_ / "state" / "lock"; }
+    [[nodiscard]] std::filesystem::path admin_socket() const { return root_ / "admin.sock"; }
     [[nodiscard]] std::filesystem::path pins() const { return root_ / "pins"; }
     /// SoftHSM's own configuration and store.
     [[nodiscard]] std::filesystem::path hsm() const { return root_ / "hsm"; }
@@ -53,6 +54,9 @@ class StateLock {
     explicit StateLock(int descriptor) noexcept : descriptor_(descriptor) {}
     int descriptor_;
 };
+
+/// The status of a module whose daemon is not running, as JSON. in_use when it is.
+[[nodiscard]] Outcome<std::string> offline_status(const std::filesystem::path& dir);
 
 /// A PKCS#11 token that exists already, initialised and with a user PIN. Without one, set-up makes a SoftHSM
 /// token in the state directory.

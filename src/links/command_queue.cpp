@@ -35,7 +35,7 @@ bool CommandQueue::take(std::vector<std::shared_ptr<PendingCommand>>& batch, std
     batch.clear();
     std::unique_lock lock(mutex_);
     taker_waits_ = true;
-    ready_.wait(lock, [this] { return closed_ || !queued_.empty(); });
+    ready_.wait(lock, [this] { return closed_ || !queued_.empty() || !tasks_.empty(); });
     taker_waits_ = false;
     if (queued_.size() <= most) {
         batch.swap(queued_);
@@ -44,7 +44,24 @@ bool CommandQueue::take(std::vector<std::shared_ptr<PendingCommand>>& batch, std
         std::move(queued_.begin(), end, std::back_inserter(batch));
         queued_.erase(queued_.begin(), end);
     }
-    return !batch.empty();
+    return !batch.empty() || !tasks_.empty();
+}
+
+bool CommandQueue::push_task(std::function<void()> task) {
+    bool wake = false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (closed_) return false;
+        tasks_.push_back(std::move(task));
+        wake = std::exchange(taker_waits_, false);
+    }
+    if (wake) ready_.notify_one();
+    return true;
+}
+
+std::vector<std::function<void()>> CommandQueue::take_tasks() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(tasks_, {});
 }
 
 void CommandQueue::close() {

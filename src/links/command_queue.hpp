@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -38,8 +39,13 @@ class CommandQueue {
     /// The same for several, whose taker is woken once. Leaves `commands` empty.
     void push(std::vector<std::shared_ptr<PendingCommand>>& commands);
 
-    /// Waits for commands and replaces `batch` with the oldest of them, at most `most` (> 0), in order of
-    /// arrival. False when the queue is closed and empty.
+    /// Something else to do on the module thread, between two batches. False after close(): it is not done.
+    [[nodiscard]] bool push_task(std::function<void()> task);
+    /// The tasks that wait, for the taker.
+    [[nodiscard]] std::vector<std::function<void()>> take_tasks();
+
+    /// Waits for commands or tasks and replaces `batch` with the oldest of them, at most `most` (> 0), in
+    /// order of arrival. False when the queue is closed and empty of both.
     [[nodiscard]] bool take(std::vector<std::shared_ptr<PendingCommand>>& batch, std::size_t most);
 
     /// Wakes the taker; what is queued can still be taken.
@@ -49,6 +55,7 @@ class CommandQueue {
     std::mutex mutex_;
     std::condition_variable ready_;
     std::vector<std::shared_ptr<PendingCommand>> queued_;
+    std::vector<std::function<void()>> tasks_;
     bool taker_waits_ = false;
     bool closed_ = false;
 };

@@ -49,6 +49,7 @@ CkResult<std::optional<KeyCatalogue::Seen>> KeyCatalogue::inspect(const Session&
     const std::string_view text(label.data(), attributes[0].ulValueLen);
     if (!text.starts_with(prefix_)) return std::optional<Seen>{};
     if (attributes[1].ulValueLen == id.size()) {
+        if (text == object_label(prefix_, kKekKind, id)) return std::optional<Seen>{};
         const auto dkg = dkg_of(type);
         if (dkg && text == vending_key_label(prefix_, id)) return std::optional(Seen{id, dkg, object});
         if (text == wrapping_key_label(prefix_, id)) {
@@ -152,13 +153,6 @@ KeyEntry& KeyCatalogue::add(const KeyId& id) {
     const auto [place, is_new] = places_.try_emplace(id, entries_.size());
     if (is_new) entries_.emplace_back().id = id;
     return entries_[place->second];
-}
-
-CkResult<bool> KeyCatalogue::is_key_object(const Session& session, CK_OBJECT_HANDLE object,
-                                           const KeyId& id) const {
-    const auto key = inspect(session, object);
-    if (!key) return Unexpected{key.error()};
-    return *key && (*key)->id == id;
 }
 
 }  // namespace sts6::p11

@@ -63,10 +63,6 @@ class KeyCatalogue {
     /// The entry of `id`, made when there is none.
     KeyEntry& add(const KeyId& id);
 
-    /// True when `object` is, at this moment, the object of that label and KeyId.
-    [[nodiscard]] CkResult<bool> is_key_object(const Session& session, CK_OBJECT_HANDLE object,
-                                               const KeyId& id) const;
-
     [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
 
   private:

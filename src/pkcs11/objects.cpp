@@ -37,6 +37,19 @@ std::string object_label(std::string_view prefix, std::string_view kind, const K
     return label;
 }
 
+std::optional<KeyId> named_key(std::string_view prefix, std::string_view label) {
+    if (!label.starts_with(prefix)) return std::nullopt;
+    label.remove_prefix(prefix.size());
+    for (const std::string_view kind : kKeyKinds) {
+        KeyId id{};
+        if (!label.starts_with(kind)) continue;
+        const std::string_view name = label.substr(kind.size());
+        // read_hex() takes small letters too, object_label() writes none.
+        if (read_hex(name, id) && object_label({}, {}, id) == name) return id;
+    }
+    return std::nullopt;
+}
+
 CkResult<CK_OBJECT_HANDLE> create_object(const Session& session, Attributes& attributes) {
     return make_object(
         session, attributes, [&session](std::span<CK_ATTRIBUTE> list, CK_OBJECT_HANDLE& object) {
@@ -49,6 +62,26 @@ CkResult<CK_OBJECT_HANDLE> generate_key(const Session& session, CK_MECHANISM_TYP
     CK_MECHANISM mechanism{type, nullptr, 0};
     return make_object(session, attributes, [&](std::span<CK_ATTRIBUTE> list, CK_OBJECT_HANDLE& object) {
         return session.api().C_GenerateKey(session.handle(), &mechanism, list.data(), list.size(), &object);
+    });
+}
+
+CkResult<CK_OBJECT_HANDLE> generate_key_pair(const Session& session, CK_MECHANISM_TYPE type,
+                                             Attributes& public_attributes, Attributes& attributes,
+                                             CK_OBJECT_HANDLE& public_key) {
+    if (public_attributes.overflow()) return Unexpected<CK_RV>{CKR_ARGUMENTS_BAD};
+    CK_MECHANISM mechanism{type, nullptr, 0};
+    return make_object(session, attributes, [&](std::span<CK_ATTRIBUTE> list, CK_OBJECT_HANDLE& object) {
+        return session.api().C_GenerateKeyPair(session.handle(), &mechanism, public_attributes.all().data(),
+                                               public_attributes.all().size(), list.data(), list.size(),
+                                               &public_key, &object);
+    });
+}
+
+CkResult<CK_OBJECT_HANDLE> derive_key(const Session& session, CK_MECHANISM mechanism, CK_OBJECT_HANDLE base,
+                                      Attributes& attributes) {
+    return make_object(session, attributes, [&](std::span<CK_ATTRIBUTE> list, CK_OBJECT_HANDLE& object) {
+        return session.api().C_DeriveKey(session.handle(), &mechanism, base, list.data(), list.size(),
+                                         &object);
     });
 }
 
@@ -90,6 +123,46 @@ CkResult<std::vector<CK_OBJECT_HANDLE>> find_objects(const Session& session, Att
     const CK_RV end = api.C_FindObjectsFinal(session.handle());
     if (rv != CKR_OK || end != CKR_OK) return Unexpected{rv != CKR_OK ? rv : end};
     return found;
+}
+
+CkResult<std::vector<CK_OBJECT_HANDLE>> find_by_label(const Session& session, std::string_view label) {
+    Attributes wanted;
+    wanted.flag(CKA_TOKEN, true).text(CKA_LABEL, label);
+    return find_objects(session, wanted);
+}
+
+CkResult<std::vector<std::string>> labels_under(const Session& session, std::string_view prefix) {
+    Attributes wanted;
+    wanted.flag(CKA_TOKEN, true);
+    const auto objects = find_objects(session, wanted);
+    if (!objects) return Unexpected{objects.error()};
+    std::vector<std::string> labels;
+    for (const CK_OBJECT_HANDLE object : *objects) {
+        std::array<char, 256> text{};
+        std::array<CK_ATTRIBUTE, 1> label{{{CKA_LABEL, text.data(), text.size()}}};
+        const CK_RV rv = read_attributes(session, object, label);
+        if (fault_of(rv) == Fault::connection) return Unexpected{rv};
+        if (rv != CKR_OK || label[0].ulValueLen > text.size()) continue;
+        const std::string_view read(text.data(), label[0].ulValueLen);
+        if (read.starts_with(prefix)) labels.emplace_back(read);
+    }
+    return labels;
+}
+
+CkResult<bool> is_sealed_key(const Session& session, CK_OBJECT_HANDLE object, CK_KEY_TYPE type,
+                             std::size_t octets) {
+    CK_KEY_TYPE its_type = 0;
+    CK_BBOOL sensitive = CK_FALSE;
+    CK_BBOOL extractable = CK_TRUE;
+    CK_ULONG size = 0;
+    std::array<CK_ATTRIBUTE, 4> attributes{{{CKA_KEY_TYPE, &its_type, sizeof its_type},
+                                            {CKA_SENSITIVE, &sensitive, sizeof sensitive},
+                                            {CKA_EXTRACTABLE, &extractable, sizeof extractable},
+                                            {CKA_VALUE_LEN, &size, sizeof size}}};
+    const CK_RV rv = read_attributes(session, object, std::span(attributes).first(octets == 0 ? 3 : 4));
+    if (fault_of(rv) == Fault::connection) return Unexpected{rv};
+    return rv == CKR_OK && its_type == type && sensitive == CK_TRUE && extractable == CK_FALSE &&
+           size == octets;
 }
 
 CK_RV read_attributes(const Session& session, CK_OBJECT_HANDLE object, std::span<CK_ATTRIBUTE> attributes) {

@@ -2,24 +2,22 @@
 #include "src/pkcs11/pkcs11_hsm.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <exception>
 #include <optional>
 #include <utility>
 
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 
 #include "firmware/util/constant_time.hpp"
 #include "firmware/util/secret.hpp"
-#include "src/pkcs11/connection.hpp"
-#include "src/pkcs11/derivation_pool.hpp"
-#include "src/pkcs11/key_catalogue.hpp"
+#include "src/pkcs11/ec_key.hpp"
+#include "src/pkcs11/key_agreement.hpp"
 #include "src/pkcs11/objects.hpp"
 #include "src/pkcs11/operations.hpp"
+#include "src/pkcs11/pkcs11_hsm_impl.hpp"
 #include "src/pkcs11/probes.hpp"
-#include "src/pkcs11/retry_delay.hpp"
-#include "src/pkcs11/session_copies.hpp"
 #include "src/pkcs11/sync.hpp"
 #include "src/pkcs11/token_file.hpp"
 #include "src/pkcs11/vending_key_object.hpp"
@@ -28,7 +26,6 @@
 namespace sts6::p11 {
 namespace {
 
-constexpr std::size_t kUsualBatch = 256;
 constexpr std::size_t kLongestPrefix = 64;
 constexpr std::size_t kLongestTokenLabel = 32;
 
@@ -50,6 +47,17 @@ Result<void> check_config(const TokenConfig& config) {
     return Unexpected{Errc::invalid_argument};
 }
 
+Result<void> check_protection(const TokenConfig& config, const Capabilities& found) {
+    if (config.min_protection == Protection::any) return {};
+    const auto* row = std::ranges::find(kKeyAgreements, found.key_agreement, &KeyAgreementRow::how);
+    if (row != kKeyAgreements.end() && found.aes_192_ccm && row->protection >= config.min_protection) {
+        return {};
+    }
+    spdlog::error("PKCS#11 token '" + config.token_label +
+                  "' cannot agree on keys, or keeps less to itself in it than hsm.min_protection demands");
+    return Unexpected{Errc::unsupported};
+}
+
 /// Keeps exceptions of libraries, of which only lack of memory and threads is to be expected, inside the
 /// room.
 template <class F>
@@ -62,86 +70,7 @@ auto guarded(F&& call) -> decltype(call()) {
     }
 }
 
-CkResult<std::vector<CK_OBJECT_HANDLE>> find_key_objects(const Session& session, const std::string& label) {
-    Attributes wanted;
-    wanted.number(CKA_CLASS, CKO_SECRET_KEY).flag(CKA_TOKEN, true).text(CKA_LABEL, label);
-    return find_objects(session, wanted);
-}
-
 }  // namespace
-
-class Pkcs11Hsm::Impl {
-  public:
-    Impl(Connection connection, Capabilities found, const TokenConfig& config)
-        : capabilities(std::move(found)),
-          connection_(std::move(connection)),
-          catalogue_(config.object_prefix),
-          copies_(capabilities.session_copies),
-          session_count_(config.sessions),
-          sync_dir_(config.sync_dir) {
-        const TokenSlot& token = connection_.token();
-        identity = {token.label, token.manufacturer, token.model, token.serial,
-                    connection_.module().description()};
-        derivations_.reserve(kUsualBatch);
-    }
-
-    [[nodiscard]] Result<void> start();
-
-    [[nodiscard]] Result<KeyHandle> find_key(const KeyId& id, Dkga dkg);
-    [[nodiscard]] Result<Kcv> check_value(KeyHandle key);
-    void decoder_keys(std::span<const DerivationRequest> requests, std::span<DerivationResult> results);
-    [[nodiscard]] Result<void> random(std::span<std::uint8_t> out);
-    [[nodiscard]] Result<CreatedKey> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
-    [[nodiscard]] Result<void> destroy_key(const KeyId& id);
-    [[nodiscard]] bool has_wrapping_key() noexcept;
-    [[nodiscard]] Result<void> destroy_wrapping_key();
-    [[nodiscard]] Result<std::vector<KeyId>> vending_keys();
-
-    const Capabilities capabilities;
-    TokenIdentity identity;
-    std::atomic<bool> connected{true};
-
-  private:
-    [[nodiscard]] bool ready() { return connected || recover(); }
-    bool recover();
-    void recovered();
-    [[nodiscard]] Result<void> restore();
-    [[nodiscard]] CK_RV refresh();
-    [[nodiscard]] CK_RV finish_key();
-    template <class F>
-    [[nodiscard]] CK_RV attempt(F operation);
-
-    [[nodiscard]] bool serves(Dkga dkg) const noexcept {
-        return dkg == Dkga::dkga04 || (capabilities.des3_kkk && capabilities.aes_256);
-    }
-    [[nodiscard]] std::optional<Errc> wrapping_key_refusal();
-    [[nodiscard]] std::optional<Errc> refusal(KeyEntry& entry, Dkga dkg);
-    [[nodiscard]] std::optional<Errc> verify(KeyEntry& entry);
-    [[nodiscard]] Result<Derivation> plan(const DerivationRequest& request, DerivationResult& result);
-    void settle();
-    void retry();
-    void report(CK_RV rv);
-
-    [[nodiscard]] CK_RV provide_wrapping_key();
-    [[nodiscard]] CkResult<WrappedKey> wrap(std::span<const std::uint8_t> key, const KeyId& id);
-    [[nodiscard]] CK_RV make_key(Dkga dkg, std::span<const std::uint8_t> key, const Kcv& kcv,
-                                 CreatedKey& made);
-    [[nodiscard]] Result<void> destroy(TokenKey& key);
-
-    // In this order: sessions are closed before the library goes.
-    Connection connection_;
-    DerivationPool pool_;
-    KeyCatalogue catalogue_;
-    SessionCopies copies_;
-    unsigned session_count_;
-    std::filesystem::path sync_dir_;
-
-    std::vector<std::string> unfinished_;  ///< labels of keys whose making failed: they may be in the token
-    std::vector<Derivation> derivations_;  ///< what is left to do of the batch; kept for its capacity
-    RetryDelay recovery_;
-    CK_RV last_reported_ = CKR_OK;
-    RetryDelay::Clock::time_point next_report_;
-};
 
 Result<void> Pkcs11Hsm::Impl::start() {
     CK_RV rv = refresh();
@@ -158,7 +87,7 @@ Result<void> Pkcs11Hsm::Impl::start() {
 CK_RV Pkcs11Hsm::Impl::refresh() {
     const Session& session = connection_.session();
     std::erase_if(unfinished_, [&session](const std::string& label) {
-        const auto objects = find_key_objects(session, label);
+        const auto objects = find_by_label(session, label);
         return objects && std::ranges::all_of(*objects, [&session](CK_OBJECT_HANDLE object) {
                    return destroy_object(session, object) == CKR_OK;
                });
@@ -172,7 +101,7 @@ CK_RV Pkcs11Hsm::Impl::refresh() {
 /// The last key that was begun is made, unless the token has two of it: a call whose answer is lost is
 /// executed all the same.
 CK_RV Pkcs11Hsm::Impl::finish_key() {
-    const auto objects = find_key_objects(connection_.session(), unfinished_.back());
+    const auto objects = find_by_label(connection_.session(), unfinished_.back());
     if (!objects) return objects.error();
     if (objects->size() != 1) return CKR_FUNCTION_FAILED;
     unfinished_.pop_back();
@@ -213,21 +142,6 @@ Result<void> Pkcs11Hsm::Impl::restore() {
     copies_.forget_all();
     if (const auto again = connection_.reconnect(); !again) return again;
     return start();
-}
-
-/// Runs an operation that answers a CKR, and once more after a recovery when that may help.
-template <class F>
-CK_RV Pkcs11Hsm::Impl::attempt(F operation) {
-    if (!ready()) return CKR_DEVICE_REMOVED;
-    CK_RV rv = operation();
-    if (is_curable(rv)) {
-        if (fault_of(rv) == Fault::connection) connected = false;
-        if (!recover()) return rv;
-        rv = operation();
-        if (fault_of(rv) == Fault::connection) connected = false;
-    }
-    if (!is_curable(rv)) recovered();
-    return rv;
 }
 
 Result<KeyHandle> Pkcs11Hsm::Impl::find_key(const KeyId& id, Dkga dkg) {
@@ -403,7 +317,7 @@ void Pkcs11Hsm::Impl::report(CK_RV rv) {
         spdlog::error("a DKG 02 key is not used: what its register has wrapped is not that key");
         return;
     }
-    spdlog::error("PKCS#11 token '" + identity.label + "' fails with a vending key: " + describe(rv));
+    spdlog::error("PKCS#11 token '" + identity.label + "' fails with a key: " + describe(rv));
 }
 
 Result<void> Pkcs11Hsm::Impl::random(std::span<std::uint8_t> out) {
@@ -419,7 +333,7 @@ Result<void> Pkcs11Hsm::Impl::random(std::span<std::uint8_t> out) {
     return Unexpected{Errc::hsm_failed};
 }
 
-Result<CreatedKey> Pkcs11Hsm::Impl::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
+Result<LoadedKey> Pkcs11Hsm::Impl::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
     if (key.size() != vending_key_octets(dkg)) return Unexpected{Errc::invalid_argument};
     if (!serves(dkg)) return Unexpected{Errc::unsupported};
     if (dkg == Dkga::dkga02 && wrapping_key_refusal() == Errc::key_mismatch) {
@@ -427,7 +341,7 @@ Result<CreatedKey> Pkcs11Hsm::Impl::create_vending_key(Dkga dkg, std::span<const
     }
     const auto kcv = software_check_value(dkg, key);
     if (!kcv) return Unexpected{kcv.error()};
-    CreatedKey made;
+    LoadedKey made{.id = {}, .wrapped_key = {}, .dkg = dkg, .kcv = *kcv};
     const CK_RV rv = attempt([&] { return make_key(dkg, key, *kcv, made); });
     if (rv != CKR_OK) {
         spdlog::error("PKCS#11 token '" + identity.label + "' does not take a vending key: " + describe(rv));
@@ -486,7 +400,7 @@ CkResult<WrappedKey> Pkcs11Hsm::Impl::wrap(std::span<const std::uint8_t> key, co
 /// Makes and verifies one key object; what a failure leaves of it is destroyed by refresh(). A retry makes
 /// another one, under another KeyId.
 CK_RV Pkcs11Hsm::Impl::make_key(Dkga dkg, std::span<const std::uint8_t> key, const Kcv& kcv,
-                                CreatedKey& made) {
+                                LoadedKey& made) {
     KeyId& id = made.id;
     if (RAND_bytes(id.data(), static_cast<int>(id.size())) != 1) return CKR_FUNCTION_FAILED;
     if (dkg == Dkga::dkga02) {
@@ -514,46 +428,6 @@ CK_RV Pkcs11Hsm::Impl::make_key(Dkga dkg, std::span<const std::uint8_t> key, con
     entry.object = *object;
     entry.kcv = kcv;
     return CKR_OK;
-}
-
-Result<void> Pkcs11Hsm::Impl::destroy_key(const KeyId& id) {
-    const auto handle = catalogue_.find(id);
-    if (!handle) return Unexpected{Errc::key_missing};
-    return destroy(*catalogue_.entry(*handle));
-}
-
-bool Pkcs11Hsm::Impl::has_wrapping_key() noexcept {
-    return catalogue_.wrapping_key().state != TokenKey::State::missing;
-}
-
-Result<void> Pkcs11Hsm::Impl::destroy_wrapping_key() {
-    return destroy(catalogue_.wrapping_key());
-}
-
-Result<void> Pkcs11Hsm::Impl::destroy(TokenKey& key) {
-    if (key.state == TokenKey::State::ambiguous) return Unexpected{Errc::key_mismatch};
-    bool asked = false;
-    const CK_RV rv = attempt([&]() -> CK_RV {
-        if (key.state == TokenKey::State::missing) return CKR_KEY_NEEDED;
-        const Session& session = connection_.session();
-        copies_.drop(session, key);
-        // A handle that went stale might be another object's by now.
-        const auto ours = catalogue_.is_key_object(session, key.object, key.id);
-        if (!ours) return ours.error();
-        if (!*ours) return CKR_OBJECT_HANDLE_INVALID;
-        asked = true;
-        return destroy_object(session, key.object);
-    });
-    if (key.state == TokenKey::State::missing && !asked) return Unexpected{Errc::key_missing};
-    // It may be gone, and only the answer lost.
-    if (rv != CKR_OK && asked && connected) static_cast<void>(refresh());
-    if (rv != CKR_OK && key.state != TokenKey::State::missing) {
-        spdlog::error("PKCS#11 token '" + identity.label + "' does not destroy a key: " + describe(rv));
-        return Unexpected{Errc::hsm_failed};
-    }
-    key.state = TokenKey::State::missing;
-    key.object = CK_INVALID_HANDLE;
-    return sync_token_files(sync_dir_);
 }
 
 Result<std::vector<KeyId>> Pkcs11Hsm::Impl::vending_keys() {
@@ -602,6 +476,9 @@ Result<std::unique_ptr<Pkcs11Hsm>> Pkcs11Hsm::open(const TokenConfig& config, co
                           "' has no HMAC-SHA-256 (CKM_SHA256_HMAC), which DKGA04 needs");
             return Unexpected{Errc::unsupported};
         }
+        if (const auto enough = check_protection(config, *capabilities); !enough) {
+            return Unexpected{enough.error()};
+        }
         if (auto done = keep_token_files(softhsm_store); !done) return Unexpected{done.error()};
         auto impl = std::make_unique<Impl>(std::move(*connection), std::move(*capabilities), config);
         if (const auto started = impl->start(); !started) return Unexpected{started.error()};
@@ -631,12 +508,48 @@ Result<void> Pkcs11Hsm::random(std::span<std::uint8_t> out) {
     return guarded([&] { return impl_->random(out); });
 }
 
-Result<CreatedKey> Pkcs11Hsm::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
+Result<LoadedKey> Pkcs11Hsm::create_vending_key(Dkga dkg, std::span<const std::uint8_t> key) {
     return guarded([&] { return impl_->create_vending_key(dkg, key); });
+}
+
+Result<void> Pkcs11Hsm::adopt(std::string_view module_id) {
+    return guarded([&] { return impl_->adopt(module_id); });
+}
+
+Result<EcKey> Pkcs11Hsm::generate_ec_key(EcKeyUse use) {
+    return guarded([&] { return impl_->generate_ec_key(use); });
+}
+
+bool Pkcs11Hsm::is_valid_point(const EcPoint& point) {
+    return is_on_curve(point);
+}
+
+Result<Sha384> Pkcs11Hsm::sha384(std::span<const std::uint8_t> octets) {
+    Sha384 digest{};
+    if (EVP_Digest(octets.data(), octets.size(), digest.data(), nullptr, EVP_sha384(), nullptr) == 1) {
+        return digest;
+    }
+    return Unexpected{Errc::hsm_failed};
+}
+
+Result<KeyId> Pkcs11Hsm::agree(const AgreementRequest& request) {
+    return guarded([&] { return impl_->agree(request); });
+}
+
+Result<LoadedKey> Pkcs11Hsm::load_key(const SealedKey& sealed) {
+    return guarded([&] { return impl_->load_key(sealed); });
+}
+
+Result<bool> Pkcs11Hsm::is_same_key(const KeyReference& a, const KeyReference& b) {
+    return guarded([&] { return impl_->is_same_key(a, b); });
 }
 
 Result<void> Pkcs11Hsm::destroy_key(const KeyId& id) {
     return guarded([&] { return impl_->destroy_key(id); });
+}
+
+Result<std::size_t> Pkcs11Hsm::list_keys(std::size_t index, std::span<KeyId> ids) {
+    return guarded([&] { return impl_->list_keys(index, ids); });
 }
 
 bool Pkcs11Hsm::has_wrapping_key() const noexcept {

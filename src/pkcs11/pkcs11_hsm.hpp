@@ -3,9 +3,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "firmware/ports/hsm.hpp"
@@ -22,12 +22,6 @@ struct TokenIdentity {
     std::string model;
     std::string serial;
     std::string library;  ///< description and version of the PKCS#11 library
-};
-
-/// A key object that was made, and what its register needs of it.
-struct CreatedKey {
-    KeyId id{};
-    std::optional<WrappedKey> wrapped_key;  ///< of a DKG 02 key
 };
 
 /// The Hsm port over a PKCS#11 token. All calls come from one thread, but connected().
@@ -52,16 +46,28 @@ class Pkcs11Hsm final : public Hsm {
     void decoder_keys(std::span<const DerivationRequest> requests,
                       std::span<DerivationResult> results) override;
 
+    /// Handles of keys that were found before are void.
+    [[nodiscard]] Result<void> adopt(std::string_view module_id) override;
+    /// unsupported, as from agree() and load_key(), when the token has no key agreement.
+    [[nodiscard]] Result<EcKey> generate_ec_key(EcKeyUse use) override;
+    [[nodiscard]] bool is_valid_point(const EcPoint& point) override;
+    [[nodiscard]] Result<Sha384> sha384(std::span<const std::uint8_t> octets) override;
+    [[nodiscard]] Result<KeyId> agree(const AgreementRequest& request) override;
+    [[nodiscard]] Result<LoadedKey> load_key(const SealedKey& sealed) override;
+    /// key_mismatch: a wrapped key is not its key's, or an object is not the key that it was.
+    [[nodiscard]] Result<bool> is_same_key(const KeyReference& a, const KeyReference& b) override;
+    /// With every object that bears its label.
+    [[nodiscard]] Result<void> destroy_key(const KeyId& id) override;
+    /// By their labels, so that half-made ones are among them.
+    [[nodiscard]] Result<std::size_t> list_keys(std::size_t index, std::span<KeyId> ids) override;
+
     /// Fills `out` from the token's generator.
     [[nodiscard]] Result<void> random(std::span<std::uint8_t> out);
 
     /// For the set-up of a lab only, since the key passes through process memory in clear: makes a vending
     /// key with a random KeyId, verified by its check value and durable when this returns. A key that fails
     /// any of it is destroyed. The first DKG 02 key brings the key that wraps, which stays from then on.
-    [[nodiscard]] Result<CreatedKey> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
-
-    /// Durable when it returns. key_missing when there is none.
-    [[nodiscard]] Result<void> destroy_key(const KeyId& id);
+    [[nodiscard]] Result<LoadedKey> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
 
     /// For a set-up that is undone: whether there is a key that wraps, and its end, with that of everything
     /// it has wrapped. Durable when it returns; key_missing, key_mismatch when there are two.

@@ -7,7 +7,9 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "src/pkcs11/agreement_probe.hpp"
 #include "src/pkcs11/operations.hpp"
+#include "src/pkcs11/throwaway.hpp"
 #include "src/pkcs11/vending_key_object.hpp"
 #include "src/pkcs11/wrapping_key.hpp"
 
@@ -29,30 +31,6 @@ constexpr std::array<std::uint8_t, 32> kHmacAnswer = {
 constexpr std::array<std::uint8_t, 8> kDesKey = {0x13, 0x34, 0x57, 0x79, 0x9B, 0xBC, 0xDF, 0xF1};
 constexpr std::array<std::uint8_t, 8> kDesBlock = {0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF};
 constexpr std::array<std::uint8_t, 8> kDesAnswer = {0x85, 0xE8, 0x13, 0x54, 0x0F, 0x0A, 0xB4, 0x05};
-
-/// A computed value other than the known one.
-constexpr CK_RV kWrongAnswer = CKR_VENDOR_DEFINED | 1UL;
-
-/// A throw-away object, destroyed when it goes.
-class Throwaway {
-  public:
-    Throwaway(const Session& session, const CkResult<CK_OBJECT_HANDLE>& object)
-        : session_(session),
-          object_(object ? *object : CK_INVALID_HANDLE),
-          rv_(object ? CKR_OK : object.error()) {}
-    Throwaway(const Throwaway&) = delete;
-    Throwaway& operator=(const Throwaway&) = delete;
-    ~Throwaway() {
-        if (rv_ == CKR_OK) static_cast<void>(destroy_object(session_, object_));
-    }
-    [[nodiscard]] CK_RV rv() const noexcept { return rv_; }
-    [[nodiscard]] CK_OBJECT_HANDLE handle() const noexcept { return object_; }
-
-  private:
-    const Session& session_;
-    CK_OBJECT_HANDLE object_;
-    CK_RV rv_;
-};
 
 CK_RV check_hmac(Session& session, CK_OBJECT_HANDLE key) {
     std::array<std::uint8_t, 32> mac{};
@@ -116,12 +94,42 @@ CK_RV ask(Probe probe) {
     return may_pass(rv) ? probe() : rv;
 }
 
+std::string answer_text(CK_RV rv) {
+    if (rv == CKR_OK) return "yes";
+    return rv == kWrongAnswer ? "no, wrong answer" : "no, " + describe(rv);
+}
+
 bool note(Capabilities& capabilities, const char* what, CK_RV rv) {
-    const std::string outcome = rv == CKR_OK         ? "yes"
-                                : rv == kWrongAnswer ? "no, wrong answer"
-                                                     : "no, " + describe(rv);
-    capabilities.lines.push_back(fmt::format("{}: {}", what, outcome));
+    capabilities.lines.push_back(fmt::format("{}: {}", what, answer_text(rv)));
     return rv == CKR_OK;
+}
+
+/// The best way to agree on keys that gives the right answers. A CKR only when the token went away.
+CK_RV probe_key_agreements(Session& session, Capabilities& found) {
+    AgreementOutcome outcome;
+    std::string lacking;
+    const char* name = nullptr;
+    for (const KeyAgreementRow& row : kKeyAgreements) {
+        const CK_RV rv = ask([&] {
+            outcome = probe_agreement(session, row.how);
+            return outcome.first_failure();
+        });
+        if (fault_of(rv) == Fault::connection) return rv;
+        if (outcome.agreement == CKR_OK) {
+            found.key_agreement = row.how;
+            name = row.name;
+            break;
+        }
+        if (outcome.key_pairs != CKR_OK) break;
+        lacking += std::string("; ") + row.name + ": " + answer_text(outcome.agreement);
+    }
+    found.ec_p384 = note(found, "EC P-384 key pairs", outcome.key_pairs);
+    found.lines.push_back(fmt::format("key agreement: {}{}", name == nullptr ? "none" : name, lacking));
+    found.aes_192_ccm = name != nullptr && outcome.ccm == CKR_OK;
+    found.lines.push_back(fmt::format("AES-192-CCM: {}", found.aes_192_ccm ? "composed of ECB and CBC"
+                                                         : name == nullptr ? "no"
+                                                                           : answer_text(outcome.ccm)));
+    return CKR_OK;
 }
 
 }  // namespace
@@ -144,6 +152,7 @@ CkResult<Capabilities> probe_capabilities(Session& session, const Quirks& quirks
     found.aes_256 = note(found, "AES-256 with a key made in the token", aes);
     found.copy_object = note(found, "copies of keys", copy);
     found.random = note(found, "random numbers", random);
+    if (const CK_RV rv = probe_key_agreements(session, found); rv != CKR_OK) return Unexpected{rv};
     found.session_copies = found.copy_object && quirks.session_copies;
     found.lines.push_back(
         fmt::format("keys are used {}", found.session_copies ? "through session copies" : "in place"));

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
 namespace sts6::p11 {
+
+/// What a token must keep to itself in a key agreement, the strictest last.
+enum class Protection : std::uint8_t {
+    any,           ///< nothing; and a token without key agreement will do, whose module loads no keys then
+    z_in_token,    ///< the shared secrets
+    kek_in_token,  ///< the shared secrets and the KEK
+};
 
 /// Which PKCS#11 token to use, and how. The PIN is never part of it.
 struct TokenConfig {
@@ -23,6 +31,7 @@ struct TokenConfig {
     /// Where the token keeps its files. Its file system is synced after a change, which a software token does
     /// not do itself; empty for a token that needs none.
     std::filesystem::path sync_dir;
+    Protection min_protection = Protection::z_in_token;  ///< hsm.min_protection; below it open() refuses
 };
 
 }  // namespace sts6::p11

@@ -66,7 +66,7 @@ CkResult<CK_OBJECT_HANDLE> create_vending_key_object(const Session& session, Dkg
 }
 
 std::string vending_key_label(std::string_view prefix, const KeyId& id) {
-    return object_label(prefix, "vk/", id);
+    return object_label(prefix, kVendingKeyKind, id);
 }
 
 Result<Kcv> software_check_value(Dkga dkg, std::span<const std::uint8_t> key) {

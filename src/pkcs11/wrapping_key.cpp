@@ -2,7 +2,6 @@
 #include "src/pkcs11/wrapping_key.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "firmware/util/constant_time.hpp"
 #include "src/pkcs11/operations.hpp"
@@ -43,22 +42,11 @@ CkResult<CK_OBJECT_HANDLE> create_wrapping_key_object(const Session& session, Li
 }
 
 std::string wrapping_key_label(std::string_view prefix, const KeyId& id) {
-    return object_label(prefix, "wrap/", id);
+    return object_label(prefix, kWrappingKeyKind, id);
 }
 
 CkResult<bool> is_sealed_wrapping_key(const Session& session, CK_OBJECT_HANDLE object) {
-    CK_KEY_TYPE type = 0;
-    CK_ULONG size = 0;
-    CK_BBOOL sensitive = CK_FALSE;
-    CK_BBOOL extractable = CK_TRUE;
-    std::array<CK_ATTRIBUTE, 4> attributes{{{CKA_KEY_TYPE, &type, sizeof type},
-                                            {CKA_VALUE_LEN, &size, sizeof size},
-                                            {CKA_SENSITIVE, &sensitive, sizeof sensitive},
-                                            {CKA_EXTRACTABLE, &extractable, sizeof extractable}}};
-    const CK_RV rv = read_attributes(session, object, attributes);
-    if (fault_of(rv) == Fault::connection) return Unexpected{rv};
-    return rv == CKR_OK && type == CKK_AES && size == kAes256Octets && sensitive == CK_TRUE &&
-           extractable == CK_FALSE;
+    return is_sealed_key(session, object, CKK_AES, kAes256Octets);
 }
 
 CkResult<WrappedKey> wrap_key(Session& session, CK_OBJECT_HANDLE wrapping_key,

@@ -83,7 +83,14 @@ class Run {
         if (value) return bind(std::int64_t{*value});
         note(sqlite3_bind_null(handle_, ++bound_));
     }
+    void bind(std::optional<std::uint64_t> value) noexcept {
+        // A count above the largest integer turns negative, which the table refuses.
+        if (value) return bind(static_cast<std::int64_t>(*value));
+        note(sqlite3_bind_null(handle_, ++bound_));
+    }
     void bind(std::string_view text) noexcept {
+        // GLOB ends at a NUL: the table would take what no read accepts.
+        if (text.find('\0') != std::string_view::npos) note(SQLITE_CONSTRAINT);
         note(sqlite3_bind_text(handle_, ++bound_, text.data(), static_cast<int>(text.size()), SQLITE_STATIC));
     }
     void bind(std::span<const std::uint8_t> octets) noexcept {
@@ -117,6 +124,13 @@ class Run {
     std::optional<std::uint32_t> optional_integer(std::int64_t max) noexcept {
         if (sqlite3_column_type(handle_, column_) != SQLITE_NULL) {
             return static_cast<std::uint32_t>(integer(0, max));
+        }
+        ++column_;
+        return std::nullopt;
+    }
+    std::optional<std::uint64_t> optional_count(std::int64_t max) noexcept {
+        if (sqlite3_column_type(handle_, column_) != SQLITE_NULL) {
+            return static_cast<std::uint64_t>(integer(0, max));
         }
         ++column_;
         return std::nullopt;

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
@@ -27,6 +29,51 @@ struct SqliteStore::Impl {
     Statement update_module;
     Statement select_next_register;
     Statement insert_register;
+    Statement remove_register;
+    Statement select_slot;
+    Statement insert_slot;
+    Statement remove_slot;
+    Statement select_next_staged;
+    Statement insert_staged;
+    Statement remove_all_staged;
+    Statement select_approval;
+    Statement select_next_officer;
+    Statement insert_officer;
+    Statement remove_officer;
+    Statement select_next_approval;
+    Statement insert_approval;
+    Statement remove_approval;
+    Statement begin;
+    Statement commit;
+
+    [[nodiscard]] static Result<std::unique_ptr<Impl>> prepare(Database database);
+
+    /// Runs one statement of the next commit's transaction, which the first of them begins. What fails takes
+    /// the transaction with it.
+    template <class Bind>
+    [[nodiscard]] Result<void> change(const Statement& statement, Bind bind) {
+        const bool first = sqlite3_get_autocommit(database.handle()) != 0;
+        if (const auto begun = first ? execute(begin) : Result<void>{}; !begun) return begun;
+        Run run(statement);
+        bind(run);
+        if (const int code = run.step(); code != SQLITE_DONE) return undo(code);
+        return {};
+    }
+    [[nodiscard]] Result<void> execute(const Statement& statement) {
+        Run run(statement);
+        if (const int code = run.step(); code != SQLITE_DONE) return undo(code);
+        return {};
+    }
+    [[nodiscard]] Unexpected<Errc> undo(int code) {
+        const auto failed = database.failure(code, "commit");
+        roll_back();
+        return failed;
+    }
+    /// Drops the changes since the last commit, if there are any.
+    void roll_back() {
+        if (sqlite3_get_autocommit(database.handle()) == 0)
+            sqlite3_exec(database.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+    }
 };
 
 namespace {
@@ -52,6 +99,11 @@ void bind_state(Run& run, const ModuleState& state) {
     run.bind(static_cast<std::int64_t>(state.phase));
     run.bind(state.module_id.view());
     run.bind(state.hardware_id.view());
+    run.bind(state.smid.view());
+    run.bind(state.smid_firmware.view());
+    run.bind(state.agreement_key.id);
+    run.bind(state.agreement_key.point);
+    run.bind(state.instruction_key);
     // A count above the largest integer turns negative, which the table refuses.
     run.bind(static_cast<std::int64_t>(state.tokens_issued));
     run.bind(std::int64_t{state.time_mark.time_since_epoch().count()});
@@ -66,15 +118,21 @@ ModuleState read_state(Run& row) {
     state.phase = static_cast<Phase>(row.integer(1, 2));
     row.text(state.module_id);
     row.text(state.hardware_id);
+    row.text(state.smid);
+    row.text(state.smid_firmware);
+    row.octets(state.agreement_key.id);
+    row.octets(state.agreement_key.point);
+    row.octets(state.instruction_key);
     state.tokens_issued = static_cast<std::uint64_t>(row.integer(0, kMaxInteger));
     state.time_mark = read_time(row);
     return state;
 }
 
-/// In the order of kInsertRegister.
-void bind_register(Run& run, const RegisterRow& row) {
+/// The key columns of kInsertRegister and kInsertStaged.
+void bind_key(Run& run, const RegisterRow& row) {
     const KeyAttributes& key = row.attributes;
     run.bind(std::int64_t{row.number});
+    run.bind(std::int64_t{row.slot});
     run.bind(row.key);
     run.bind(row.wrapped_key);
     run.bind(row.kcv);
@@ -94,11 +152,12 @@ void bind_register(Run& run, const RegisterRow& row) {
     run.bind(key.sgn.view());
 }
 
-/// In the order of kSelectNextRegister.
-RegisterRow read_register(Run& row) {
+/// The key columns of kSelectNextRegister and kSelectNextStaged.
+RegisterRow read_key(Run& row) {
     RegisterRow out;
     KeyAttributes& key = out.attributes;
     out.number = static_cast<std::uint16_t>(row.integer(1, store::kMaxRegister));
+    out.slot = static_cast<std::uint8_t>(row.integer(1, store::kMaxSlot));
     row.octets(out.key);
     row.optional_octets(out.wrapped_key);
     row.octets(out.kcv);
@@ -122,6 +181,60 @@ RegisterRow read_register(Run& row) {
     return out;
 }
 
+/// The first call also meets a number below 1, which is damage.
+void bind_after(Run& run, std::uint16_t after) {
+    run.bind(after == 0 ? std::numeric_limits<std::int64_t>::min() : std::int64_t{after});
+}
+
+/// In the order of kInsertSlot.
+void bind_slot(Run& run, const Slot& slot) {
+    const LoadSession& session = slot.session;
+    run.bind(std::int64_t{slot.number});
+    run.bind(slot.kmc_operator.view());
+    run.bind(slot.kmc_name.view());
+    run.bind(slot.kmcid.view());
+    run.bind(std::int64_t{slot.active});
+    run.bind(slot.last_loaded);
+    run.bind(std::int64_t{slot.last_removed});
+    run.bind(static_cast<std::int64_t>(session.state));
+    run.bind(session.kmcid.view());
+    run.bind(session.kmc_record);
+    run.bind(session.kmc_key);
+    run.bind(std::int64_t{session.requested.time_since_epoch().count()});
+    run.bind(session.ephemeral.id);
+    run.bind(session.ephemeral.point);
+    run.bind(std::int64_t{session.failures});
+    run.bind(session.kek);
+    run.bind(session.mac_tag);
+    run.bind(session.response);
+}
+
+/// In the order of kSelectSlot.
+Slot read_slot(Run& row) {
+    Slot slot;
+    LoadSession& session = slot.session;
+    slot.number = static_cast<std::uint8_t>(row.integer(1, store::kMaxSlot));
+    row.text(slot.kmc_operator);
+    row.text(slot.kmc_name);
+    row.expect(!slot.kmc_operator.empty() && !slot.kmc_name.empty());
+    row.text(slot.kmcid);
+    slot.active = row.integer(0, 1) == 1;
+    slot.last_loaded = row.optional_integer(store::kMaxRegister);
+    slot.last_removed = static_cast<std::uint32_t>(row.integer(0, store::kMaxRegister));
+    session.state = static_cast<LoadSession::State>(row.integer(0, 2));
+    row.text(session.kmcid);
+    row.octets(session.kmc_record);
+    row.octets(session.kmc_key);
+    session.requested = read_time(row);
+    row.octets(session.ephemeral.id);
+    row.octets(session.ephemeral.point);
+    session.failures = static_cast<std::uint8_t>(row.integer(0, 5));
+    row.octets(session.kek);
+    row.octets(session.mac_tag);
+    row.octets(session.response);
+    return slot;
+}
+
 /// Whether the file is this product's, of a version it knows, and whole.
 Result<void> verify(Database& database) {
     const auto application = database.query_integer("PRAGMA application_id");
@@ -135,8 +248,11 @@ Result<void> verify(Database& database) {
                       std::to_string(store::kSchemaVersion));
         return Unexpected{Errc::newer_schema};
     }
-    // Migrations of older versions start here; there is none before the first.
-    if (*version != store::kSchemaVersion) return damaged("the file has no schema version");
+    // Migrations of older versions start here; there is none before the first that was released.
+    if (*version != store::kSchemaVersion) {
+        return damaged("schema version " + std::to_string(*version) +
+                       " was never released: set the module up anew");
+    }
 
     auto integrity = database.query_text("PRAGMA integrity_check(1)");
     if (!integrity) return Unexpected{integrity.error()};
@@ -203,6 +319,47 @@ SqliteStore::SqliteStore(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(
 }
 SqliteStore::~SqliteStore() = default;
 
+Result<std::unique_ptr<SqliteStore::Impl>> SqliteStore::Impl::prepare(Database database) {
+    std::vector<Statement> prepared;
+    // In the order of the members.
+    for (const char* sql : {store::kSelectModule,       store::kUpdateModule,
+                            store::kSelectNextRegister, store::kInsertRegister,
+                            store::kRemoveRegister,     store::kSelectSlot,
+                            store::kInsertSlot,         store::kRemoveSlot,
+                            store::kSelectNextStaged,   store::kInsertStaged,
+                            store::kRemoveAllStaged,    store::kSelectApproval,
+                            store::kSelectNextOfficer,  store::kInsertOfficer,
+                            store::kRemoveOfficer,      store::kSelectNextApproval,
+                            store::kInsertApproval,     store::kRemoveApproval,
+                            "BEGIN IMMEDIATE",          "COMMIT"}) {
+        auto statement = Statement::prepare(database, sql);
+        if (!statement) return Unexpected{statement.error()};
+        prepared.push_back(std::move(*statement));
+    }
+    auto next = std::make_move_iterator(prepared.begin());
+    return std::unique_ptr<Impl>(new Impl{std::move(database),
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++,
+                                          *next++});
+}
+
 Result<std::unique_ptr<SqliteStore>> SqliteStore::create(const std::filesystem::path& path,
                                                          const ModuleState& initial) {
     if (!path.has_filename()) return Unexpected{Errc::invalid_argument};
@@ -235,18 +392,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
         return Unexpected{Errc::storage_failed};
     }
 
-    auto select_module = Statement::prepare(*database, store::kSelectModule);
-    if (!select_module) return Unexpected{select_module.error()};
-    auto update_module = Statement::prepare(*database, store::kUpdateModule);
-    if (!update_module) return Unexpected{update_module.error()};
-    auto select_next_register = Statement::prepare(*database, store::kSelectNextRegister);
-    if (!select_next_register) return Unexpected{select_next_register.error()};
-    auto insert_register = Statement::prepare(*database, store::kInsertRegister);
-    if (!insert_register) return Unexpected{insert_register.error()};
-    auto impl = std::make_unique<Impl>(Impl{*std::move(database), *std::move(select_module),
-                                            *std::move(update_module), *std::move(select_next_register),
-                                            *std::move(insert_register)});
-    return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(impl)));
+    auto impl = Impl::prepare(std::move(*database));
+    if (!impl) return Unexpected{impl.error()};
+    return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(*impl)));
 }
 
 Result<ModuleState> SqliteStore::load_state() {
@@ -264,41 +412,172 @@ Result<ModuleState> SqliteStore::load_state() {
 
 Result<std::optional<RegisterRow>> SqliteStore::load_next_register(std::uint16_t after) {
     Run run(impl_->select_next_register);
-    // The first call also meets a number below 1, which is damage.
-    run.bind(after == 0 ? std::numeric_limits<std::int64_t>::min() : std::int64_t{after});
+    bind_after(run, after);
     const int code = run.step();
     if (code == SQLITE_DONE) return std::optional<RegisterRow>{};
     if (code != SQLITE_ROW) return impl_->database.failure(code, "load a register");
-    const RegisterRow row = read_register(run);
+    RegisterRow row = read_key(run);
+    row.units_left = run.optional_count(store::kMaxUnitsLeft);
+    row.currency_left = run.optional_count(store::kMaxCurrencyLeft);
     if (run.damaged()) return damaged("a register's row has a value out of its range");
     return std::optional(row);
 }
 
-Result<void> SqliteStore::commit(const ModuleState& state) {
+Result<std::optional<StagedKey>> SqliteStore::load_next_staged(std::uint16_t after) {
+    Run run(impl_->select_next_staged);
+    bind_after(run, after);
+    const int code = run.step();
+    if (code == SQLITE_DONE) return std::optional<StagedKey>{};
+    if (code != SQLITE_ROW) return impl_->database.failure(code, "load a staged key");
+    StagedKey key;
+    key.row = read_key(run);
+    run.octets(key.nonce);
+    run.octets(key.record);
+    if (run.damaged()) return damaged("a staged key's row has a value out of its range");
+    return std::optional(key);
+}
+
+Result<std::optional<Slot>> SqliteStore::load_slot(std::uint8_t number) {
+    Run run(impl_->select_slot);
+    run.bind(std::int64_t{number});
+    const int code = run.step();
+    if (code == SQLITE_DONE) return std::optional<Slot>{};
+    if (code != SQLITE_ROW) return impl_->database.failure(code, "load a slot");
+    const Slot slot = read_slot(run);
+    if (run.damaged()) return damaged("a slot's row has a value out of its range");
+    return std::optional(slot);
+}
+
+Result<bool> SqliteStore::is_approved(const Sha384& kmc_record) {
+    Run run(impl_->select_approval);
+    run.bind(kmc_record);
+    const int code = run.step();
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return impl_->database.failure(code, "look an approval up");
+    return code == SQLITE_ROW;
+}
+
+Result<void> SqliteStore::put_register(const RegisterRow& row) {
+    if (const auto removed = remove_register(row.number); !removed) return removed;
+    return impl_->change(impl_->insert_register, [&row](Run& run) {
+        bind_key(run, row);
+        run.bind(row.units_left);
+        run.bind(row.currency_left);
+    });
+}
+
+Result<void> SqliteStore::remove_register(std::uint16_t number) {
+    return impl_->change(impl_->remove_register, [number](Run& run) { run.bind(std::int64_t{number}); });
+}
+
+Result<void> SqliteStore::put_slot(const Slot& slot) {
+    if (const auto removed = remove_slot(slot.number); !removed) return removed;
+    return impl_->change(impl_->insert_slot, [&slot](Run& run) { bind_slot(run, slot); });
+}
+
+Result<void> SqliteStore::remove_slot(std::uint8_t number) {
+    return impl_->change(impl_->remove_slot, [number](Run& run) { run.bind(std::int64_t{number}); });
+}
+
+Result<void> SqliteStore::put_staged(const StagedKey& key) {
+    return impl_->change(impl_->insert_staged, [&key](Run& run) {
+        bind_key(run, key.row);
+        run.bind(key.nonce);
+        run.bind(key.record);
+    });
+}
+
+Result<void> SqliteStore::remove_all_staged() {
+    return impl_->change(impl_->remove_all_staged, [](Run&) {});
+}
+
+Result<std::optional<Officer>> SqliteStore::load_next_officer(std::string_view after) {
+    Run run(impl_->select_next_officer);
+    run.bind(after);
+    const int code = run.step();
+    if (code == SQLITE_DONE) return std::optional<Officer>{};
+    if (code != SQLITE_ROW) return impl_->database.failure(code, "load an officer");
+    Officer officer;
+    run.text(officer.name);
+    run.octets(officer.salt);
+    run.octets(officer.verifier);
+    officer.failures = static_cast<std::uint8_t>(run.integer(0, 255));
+    if (run.damaged()) return damaged("an officer's row has a value out of its range");
+    return std::optional(officer);
+}
+
+Result<std::optional<KmcApproval>> SqliteStore::load_next_approval(std::string_view after) {
+    Run run(impl_->select_next_approval);
+    run.bind(after);
+    const int code = run.step();
+    if (code == SQLITE_DONE) return std::optional<KmcApproval>{};
+    if (code != SQLITE_ROW) return impl_->database.failure(code, "load an approval");
+    KmcApproval approval;
+    run.octets(approval.digest);
+    run.text(approval.kmcid);
+    run.text(approval.record);
+    approval.approved = read_time(run);
+    if (run.damaged()) return damaged("an approval's row has a value out of its range");
+    return std::optional(approval);
+}
+
+Result<void> SqliteStore::put_officer(const Officer& officer) {
+    if (const auto removed = remove_officer(officer.name.view()); !removed) return removed;
+    return impl_->change(impl_->insert_officer, [&officer](Run& run) {
+        run.bind(officer.name.view());
+        run.bind(officer.salt);
+        run.bind(officer.verifier);
+        run.bind(std::int64_t{officer.failures});
+    });
+}
+
+Result<void> SqliteStore::remove_officer(std::string_view name) {
+    return impl_->change(impl_->remove_officer, [name](Run& run) { run.bind(name); });
+}
+
+Result<void> SqliteStore::put_approval(const KmcApproval& approval) {
+    if (const auto removed = remove_approval(approval.digest); !removed) return removed;
+    return impl_->change(impl_->insert_approval, [&approval](Run& run) {
+        run.bind(approval.digest);
+        run.bind(approval.kmcid.view());
+        run.bind(approval.record.view());
+        run.bind(std::int64_t{approval.approved.time_since_epoch().count()});
+    });
+}
+
+Result<void> SqliteStore::remove_approval(const Sha384& digest) {
+    return impl_->change(impl_->remove_approval, [&digest](Run& run) { run.bind(digest); });
+}
+
+Result<void> SqliteStore::commit(const ModuleState& state, std::span<const AuditEntry> audit) {
     // A file that was deleted or replaced takes commits, and nobody will ever read them.
     int moved = 0;
     sqlite3_file_control(impl_->database.handle(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
     if (moved != 0) {
+        impl_->roll_back();
         spdlog::error("store: commit: the database was deleted or replaced by another file");
         return Unexpected{Errc::storage_failed};
     }
+    const bool changes = sqlite3_get_autocommit(impl_->database.handle()) == 0;
     {
         Run run(impl_->update_module);
         bind_state(run, state);
-        if (const int code = run.step(); code != SQLITE_DONE) return impl_->database.failure(code, "commit");
-        if (sqlite3_changes(impl_->database.handle()) == 1) return {};
+        if (const int code = run.step(); code != SQLITE_DONE) return impl_->undo(code);
     }
-    // No row to update: it is missing, or another profile's.
-    if (const auto stored = load_state(); !stored) return Unexpected{stored.error()};
-    spdlog::error("store: commit: the profile never changes");
-    return Unexpected{Errc::invalid_argument};
-}
-
-Result<void> SqliteStore::add_register(const RegisterRow& row) {
-    Run run(impl_->insert_register);
-    bind_register(run, row);
-    if (const int code = run.step(); code != SQLITE_DONE)
-        return impl_->database.failure(code, "add a register");
+    if (sqlite3_changes(impl_->database.handle()) != 1) {
+        impl_->roll_back();
+        // No row to update: it is missing, or another profile's.
+        if (const auto stored = load_state(); !stored) return Unexpected{stored.error()};
+        spdlog::error("store: commit: the profile never changes");
+        return Unexpected{Errc::invalid_argument};
+    }
+    if (changes) {
+        if (const auto done = impl_->execute(impl_->commit); !done) return done;
+    }
+    for (const AuditEntry& entry : audit) {
+        spdlog::info("audit: " + std::string(audit_event_text(entry.event)) + ": " +
+                     std::string(entry.text()));
+    }
     return {};
 }
 

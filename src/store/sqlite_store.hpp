@@ -4,7 +4,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
 
+#include "firmware/ports/admin_store.hpp"
 #include "firmware/ports/store.hpp"
 
 namespace sts6 {
@@ -14,9 +18,9 @@ namespace sts6 {
 /// caller.
 ///
 /// Not for concurrent calls. Errors that any call can have: storage_full, storage_failed, permission (the
-/// file cannot be written) and corrupt. A call that failed is not repeated inside, and has changed nothing
-/// that load_state() or load_next_register() would show.
-class SqliteStore final : public Store {
+/// file cannot be written) and corrupt. A call that failed is not repeated inside, and has changed nothing;
+/// a change or a commit that failed has also undone the changes since the last commit.
+class SqliteStore final : public Store, public AdminStore {
   public:
     /// Makes the file, mode 0600, with `initial` in it and no register, complete and durable or not at all.
     /// already_exists when something of that name, or a journal left behind by such a file, is there;
@@ -36,13 +40,29 @@ class SqliteStore final : public Store {
     [[nodiscard]] Result<ModuleState> load_state() override;
     [[nodiscard]] Result<std::optional<RegisterRow>> load_next_register(std::uint16_t after) override;
 
-    /// One synchronisation of the file. invalid_argument when a value is out of its range, or the profile is
-    /// not the one that the store was made with.
-    [[nodiscard]] Result<void> commit(const ModuleState& state) override;
+    [[nodiscard]] Result<std::optional<Slot>> load_slot(std::uint8_t number) override;
+    [[nodiscard]] Result<std::optional<StagedKey>> load_next_staged(std::uint16_t after) override;
+    [[nodiscard]] Result<bool> is_approved(const Sha384& kmc_record) override;
 
-    /// Adds a register at set-up. already_exists when the number, (SGC, KRN) or the key object has a
-    /// register; invalid_argument when a value is out of its range.
-    [[nodiscard]] Result<void> add_register(const RegisterRow& row);
+    // already_exists: the identity (slot, SGC, KRN), the key object, a nonce or a record is another row's;
+    // invalid_argument: a value is out of its range. After a failure nothing since the last commit is kept.
+    [[nodiscard]] Result<void> put_register(const RegisterRow& row) override;
+    [[nodiscard]] Result<void> remove_register(std::uint16_t number) override;
+    [[nodiscard]] Result<void> put_slot(const Slot& slot) override;
+    [[nodiscard]] Result<void> remove_slot(std::uint8_t number) override;
+    [[nodiscard]] Result<void> put_staged(const StagedKey& key) override;
+    [[nodiscard]] Result<void> remove_all_staged() override;
+
+    [[nodiscard]] Result<std::optional<Officer>> load_next_officer(std::string_view after) override;
+    [[nodiscard]] Result<std::optional<KmcApproval>> load_next_approval(std::string_view after) override;
+    [[nodiscard]] Result<void> put_officer(const Officer& officer) override;
+    [[nodiscard]] Result<void> remove_officer(std::string_view name) override;
+    [[nodiscard]] Result<void> put_approval(const KmcApproval& approval) override;
+    [[nodiscard]] Result<void> remove_approval(const Sha384& digest) override;
+
+    /// One synchronisation of the file. invalid_argument when a value is out of its range, or the profile is
+    /// not the one that the store was made with. The audit goes to the log until it is stored.
+    [[nodiscard]] Result<void> commit(const ModuleState& state, std::span<const AuditEntry> audit) override;
 
   private:
     struct Impl;

@@ -610,7 +610,9 @@ TEST_CASE("daemon: EA07 tables that are accepted show in the FirmwareID") {
         RawLink link(module.url());
         const std::string version = std::string("STS6-") + STS6_VERSION + "-" + table_set + "-LAB";
         CHECK(link.ask(kIdentify) == framed("SM!DI00PSOFTSM01~P" + version + "~"));
-        CHECK(link.ask(framed("SM?QI")).starts_with("SM!QI00P~PSTS6-SOFT~P" + version + "~H"));
+        const std::string answer = link.ask(framed("SM?QI"));
+        CHECK(answer.starts_with("SM!QI00PSMID.1:sts6:SOFTSM01:"));
+        CHECK(answer.find("~PSTS6-SOFT~P" + version + "~H") != std::string::npos);
     };
     module.start(path);
     firmware("testset");

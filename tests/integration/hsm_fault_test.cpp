@@ -17,6 +17,7 @@
 #include <catch2/catch.hpp>
 
 #include "firmware/sts/decoder_key.hpp"
+#include "tests/support/agreement.hpp"
 #include "tests/support/programs.hpp"
 #include "tests/support/raw_session.hpp"
 #include "tests/support/shimmed_token.hpp"
@@ -83,15 +84,23 @@ struct Key {
     WrappedKey wrapped{};
 };
 
+/// What a script goes through: key management takes long.
+enum class Scope : std::uint8_t { vending, key_management };
+
 /// Everything that the port can do, in an order in which a module does it, on a token that holds one key.
 /// Each result is judged; what the port has said that it made or destroyed is kept in mind.
 class Script {
   public:
-    Script(ShimmedToken& shimmed, const Key& kept) : shimmed_(shimmed), kept_(kept) {}
+    Script(ShimmedToken& shimmed, const Key& kept, Scope scope = Scope::vending)
+        : shimmed_(shimmed), kept_(kept), scope_(scope) {}
 
     void run(const Fault& fault) {
         fault_ = fault;
         if (!open()) return;
+        if (scope_ == Scope::key_management) {
+            manage_keys();
+            return;
+        }
         use(kept_);
         shimmed_.control.drop_sessions();
         use(kept_);
@@ -113,6 +122,9 @@ class Script {
         CHECK(hsm_->connected());
         CHECK(token_labels() == expected_labels());
         list();
+        if (scope_ == Scope::key_management) list_all();
+        destroy_others();
+        CHECK(others_.empty());
         destroy_made();
         CHECK(made_.empty());
         CHECK_FALSE(hsm_->has_wrapping_key());
@@ -147,8 +159,14 @@ class Script {
     }
 
   private:
-    void judge(const char* operation, std::optional<Errc> error, bool opening = false) const {
-        if (!error) return;
+    void judge(const char* operation, std::optional<Errc> error, bool opening = false,
+               std::optional<Errc> wanted = std::nullopt) const {
+        if (!error) {
+            INFO(operation);
+            CHECK_FALSE(wanted.has_value());
+            return;
+        }
+        if (error == wanted) return;
         INFO(operation << ": " << errc_name(*error));
         const bool is_clear = *error == Errc::hsm_failed ||
                               (*error == Errc::pin_locked && fault_.rv == CKR_PIN_LOCKED) ||
@@ -157,8 +175,9 @@ class Script {
         CHECK_FALSE(fault_.call.empty());
     }
     template <class T>
-    const Result<T>& judged(const char* operation, const Result<T>& result, bool opening = false) const {
-        judge(operation, result ? std::nullopt : std::optional(result.error()), opening);
+    const Result<T>& judged(const char* operation, const Result<T>& result, bool opening = false,
+                            std::optional<Errc> wanted = std::nullopt) const {
+        judge(operation, result ? std::nullopt : std::optional(result.error()), opening, wanted);
         return result;
     }
 
@@ -168,6 +187,8 @@ class Script {
         hsm_ = std::move(*opened);
         CHECK(hsm_->capabilities().des3_kkk);
         CHECK(hsm_->capabilities().aes_256);
+        CHECK(hsm_->capabilities().key_agreement == KeyAgreement::digest_key);
+        CHECK(hsm_->capabilities().aes_192_ccm);
         return true;
     }
 
@@ -220,6 +241,87 @@ class Script {
         made_.push_back({made->id, dkga, made->wrapped_key.value_or(WrappedKey{})});
     }
 
+    /// A key pair for each purpose, an agreement, a load, and the end of it all.
+    void manage_keys() {
+        const auto own = generate(EcKeyUse::agreement, "ec/");
+        const auto fresh = generate(EcKeyUse::ephemeral, "eph/");
+        if (own && fresh) agree(*own, *fresh);
+        shimmed_.control.drop_sessions();
+        list_all();
+        for (const Key& key : made_) compare(key);
+        judged("adopt", hsm_->adopt("TEST02"), false, Errc::already_exists);
+        destroy_others();
+        destroy_made();
+    }
+
+    std::optional<EcKey> generate(EcKeyUse purpose, const char* kind) {
+        const auto made = judged("generate_ec_key", hsm_->generate_ec_key(purpose));
+        if (!made) return std::nullopt;
+        CHECK(hsm_->is_valid_point(made->point));
+        others_.emplace_back(kind, made->id);
+        return *made;
+    }
+
+    void agree(const EcKey& own, const EcKey& fresh) {
+        const auto response = kmc_.respond(fresh.point, own.point, {1, 2, 3}, {4, 5, 6});
+        test::Agreement right{
+            own.id, fresh.id, kmc_.public_key(), response.other_info, response.mac_data, response.mac_tag};
+        test::Agreement wrong = right;
+        wrong.mac_tag[0] ^= 1;
+        judged("agree", wrong.with(*hsm_), false, Errc::key_mismatch);
+        const auto kek = judged("agree", right.with(*hsm_));
+        if (!kek) return;
+        others_.emplace_back("kek/", *kek);
+        for (const char* text : {kDkg04Key, kDkg02Key}) {
+            test::Octets key(std::string_view(text).size() / 2);
+            REQUIRE(read_hex(text, key));
+            const test::Octets nonce(12, 3);
+            auto sealed = test::sealed_by_openssl(response.kek, nonce, {7, 8, 9}, key);
+            sealed[0] ^= 1;
+            const test::Sealed broken{*kek, test::fixed<12>(nonce), {7, 8, 9}, sealed};
+            judged("load_key", broken.into(*hsm_), false, Errc::key_mismatch);
+            sealed[0] ^= 1;
+            const auto loaded =
+                judged("load_key", test::Sealed{*kek, test::fixed<12>(nonce), {7, 8, 9}, sealed}.into(*hsm_));
+            if (!loaded) continue;
+            CHECK(hex(loaded->kcv) == (loaded->dkg == Dkga::dkga04 ? "0F353D" : "C33F45"));
+            made_.push_back({loaded->id, loaded->dkg, loaded->wrapped_key.value_or(WrappedKey{})});
+        }
+    }
+
+    /// With itself; a DKG 04 key also with the kept one, which has the same octets.
+    void compare(const Key& key) {
+        const auto handle = judged("find_key", hsm_->find_key(key.id, key.dkga));
+        if (!handle) return;
+        KeyReference it{*handle, std::nullopt};
+        if (key.dkga == Dkga::dkga02) it.wrapped_key = key.wrapped;
+        KeyReference same = it;
+        if (key.dkga == Dkga::dkga04) {
+            const auto kept = judged("find_key", hsm_->find_key(kept_.id, Dkga::dkga04));
+            if (!kept) return;
+            same.key = *kept;
+        }
+        const auto compared = judged("is_same_key", hsm_->is_same_key(it, same));
+        if (compared) CHECK(*compared);
+    }
+
+    void list_all() {
+        std::vector<KeyId> found(16);
+        const auto count = judged("list_keys", hsm_->list_keys(0, found));
+        if (!count) return;
+        std::set<KeyId> expected{kept_.id};
+        for (const Key& key : made_) expected.insert(key.id);
+        for (const auto& [kind, id] : others_) expected.insert(id);
+        CHECK(std::set<KeyId>(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(*count)) ==
+              expected);
+    }
+
+    void destroy_others() {
+        std::erase_if(others_, [this](const auto& other) {
+            return judged("destroy_key", hsm_->destroy_key(other.second)).has_value();
+        });
+    }
+
     void list() {
         const auto listed = judged("vending_keys", hsm_->vending_keys());
         if (!listed) return;
@@ -241,6 +343,8 @@ class Script {
         const std::string& prefix = shimmed_.token->config.object_prefix;
         std::multiset<std::string> labels{prefix + "vk/" + hex(kept_.id)};
         for (const Key& key : made_) labels.insert(prefix + "vk/" + hex(key.id));
+        for (const auto& [kind, id] : others_) labels.insert(prefix + kind + hex(id));
+        if (scope_ == Scope::key_management) labels.insert("sts6/TEST02/vk/taken");
         if (hsm_->has_wrapping_key()) labels.insert(prefix + "wrap/");
         return labels;
     }
@@ -262,20 +366,29 @@ class Script {
     Fault fault_;
     std::unique_ptr<Pkcs11Hsm> hsm_;
     std::vector<Key> made_;
+    Scope scope_;
+    test::SoftwareKmc kmc_;
+    std::vector<std::pair<std::string, KeyId>> others_;  ///< kind and name of what is no vending key
 };
 
 /// A token with one key, behind the shim.
 struct Room {
-    Room() : shimmed(softhsm_token()) {
+    explicit Room(Scope its_scope = Scope::vending) : shimmed(softhsm_token()), scope(its_scope) {
         // What is durable is another test's question, and takes time.
         shimmed.token->config.sync_dir.clear();
         shimmed.token->config.sessions = 2;
         const auto made = open(*shimmed.token)->create_vending_key(Dkga::dkga04, octets<20>(kDkg04Key));
         REQUIRE(made);
         kept.id = made->id;
+        // Another module's.
+        if (scope == Scope::key_management) {
+            const auto hsm = open(*shimmed.token);
+            RawSession(*shimmed.token).create("sts6/TEST02/vk/taken", KeyId{2}, 1);
+        }
         shimmed.control.clear();
     }
     ShimmedToken shimmed;
+    Scope scope;
     Key kept;
 };
 
@@ -298,8 +411,9 @@ enum class Mode : std::uint8_t {
 int excused_leaks(std::string_view call, Mode mode) {
     static const std::set<std::string_view> closing = {"C_CloseSession", "C_DestroyObject"};
     static const std::set<std::string_view> opening = {"C_OpenSession", "C_CreateObject", "C_CopyObject",
-                                                       "C_GenerateKey"};
+                                                       "C_GenerateKey", "C_DeriveKey"};
     if (mode == Mode::device_gone) return 0;
+    if (mode == Mode::answer_lost && call == "C_GenerateKeyPair") return 2;
     return static_cast<int>((mode == Mode::answer_lost ? opening : closing).count(call));
 }
 
@@ -312,7 +426,7 @@ void arrange(shim::Control& control, const Fault& fault, Mode mode) {
 
 void check_one(Room& room, const Fault& fault, Mode mode) {
     INFO(as_text(fault));
-    Script script(room.shimmed, room.kept);
+    Script script(room.shimmed, room.kept, room.scope);
     arrange(room.shimmed.control, fault, mode);
     script.run(fault);
     // What the end of the script calls.
@@ -326,15 +440,15 @@ void check_one(Room& room, const Fault& fault, Mode mode) {
 
 /// How often the script makes a call when nothing fails.
 std::uint64_t calls_of_script(Room& room, std::string_view call) {
-    Script script(room.shimmed, room.kept);
+    Script script(room.shimmed, room.kept, room.scope);
     room.shimmed.control.clear();
     script.run({});
     script.close();
     return room.shimmed.control.calls(call);
 }
 
-void fail_each(std::string_view call) {
-    Room room;
+void fail_each(std::string_view call, Scope scope = Scope::vending) {
+    Room room(scope);
     const std::uint64_t calls = calls_of_script(room, call);
     CHECK(calls > 0);
     for (const std::uint64_t at : sites(calls)) {
@@ -346,9 +460,20 @@ void fail_each(std::string_view call) {
     }
 }
 
+/// The token executes each call, and its answer does not arrive.
+void lose_each(Room& room, std::initializer_list<std::string_view> calls) {
+    for (const std::string_view call : calls) {
+        for (const std::uint64_t at : sites(calls_of_script(room, call))) {
+            for (const CK_RV rv : {CKR_DEVICE_ERROR, CKR_HOST_MEMORY, CKR_GENERAL_ERROR}) {
+                check_one(room, {call, rv, at}, Mode::answer_lost);
+            }
+        }
+    }
+}
+
 /// The device goes at each call, and comes back when the script is through.
-void remove_at_each(std::initializer_list<std::string_view> calls) {
-    Room room;
+void remove_at_each(std::initializer_list<std::string_view> calls, Scope scope = Scope::vending) {
+    Room room(scope);
     for (const std::string_view call : calls) {
         for (const std::uint64_t at : sites(calls_of_script(room, call))) {
             check_one(room, {call, CKR_DEVICE_REMOVED, at}, Mode::device_gone);
@@ -391,16 +516,44 @@ TEST_CASE("a failing HSM: encryption and decryption") {
     for (const auto* call : {"C_EncryptInit", "C_Encrypt", "C_DecryptInit", "C_Decrypt"}) fail_each(call);
 }
 
-TEST_CASE("a failing HSM: its answer is lost") {
-    Room room;
-    for (const std::string_view call : {"C_CreateObject", "C_GenerateKey", "C_DestroyObject", "C_CopyObject",
-                                        "C_OpenSession", "C_Login", "C_Sign", "C_Encrypt"}) {
-        for (const std::uint64_t at : sites(calls_of_script(room, call))) {
-            for (const CK_RV rv : {CKR_DEVICE_ERROR, CKR_HOST_MEMORY, CKR_GENERAL_ERROR}) {
-                check_one(room, {call, rv, at}, Mode::answer_lost);
+TEST_CASE("a failing HSM: key management") {
+    for (const auto* call : {"C_GenerateKeyPair", "C_DeriveKey", "C_DigestInit", "C_DigestUpdate",
+                             "C_DigestKey", "C_DigestFinal"}) {
+        fail_each(call, Scope::key_management);
+    }
+}
+
+TEST_CASE("a failing HSM: what key management shares with the rest") {
+    Room room(Scope::key_management);
+    for (const std::string_view call :
+         {"C_OpenSession", "C_CloseSession", "C_CreateObject", "C_DestroyObject", "C_GetAttributeValue",
+          "C_FindObjectsInit", "C_FindObjects", "C_EncryptInit", "C_Encrypt", "C_Decrypt", "C_SignInit"}) {
+        const std::uint64_t calls = calls_of_script(room, call);
+        // The probes at login make the first of them.
+        for (const std::uint64_t at : {calls / 2, calls * 2 / 3, calls * 5 / 6}) {
+            for (const CK_RV rv : {CKR_DEVICE_ERROR, CKR_OBJECT_HANDLE_INVALID, CKR_HOST_MEMORY}) {
+                check_one(room, {call, rv, std::max<std::uint64_t>(at, 1)}, Mode::not_executed);
             }
         }
     }
+}
+
+TEST_CASE("a failing HSM: key management whose answers are lost") {
+    Room room(Scope::key_management);
+    lose_each(room, {"C_GenerateKeyPair", "C_DeriveKey", "C_DigestFinal", "C_CreateObject", "C_DestroyObject",
+                     "C_OpenSession"});
+}
+
+TEST_CASE("a failing HSM: it goes while keys are managed, and comes back") {
+    remove_at_each({"C_GenerateKeyPair", "C_DeriveKey", "C_DigestKey", "C_Encrypt", "C_CreateObject",
+                    "C_DestroyObject", "C_GetAttributeValue"},
+                   Scope::key_management);
+}
+
+TEST_CASE("a failing HSM: its answer is lost") {
+    Room room;
+    lose_each(room, {"C_CreateObject", "C_GenerateKey", "C_DestroyObject", "C_CopyObject", "C_OpenSession",
+                     "C_Login", "C_Sign", "C_Encrypt"});
 }
 
 TEST_CASE("a failing HSM: it goes while it is used, and comes back") {

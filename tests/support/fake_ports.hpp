@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <openssl/evp.h>
@@ -19,7 +21,7 @@ namespace sts6::test {
 
 /// Derives with OpenSSL from 20-octet keys, as DKGA04 does, whatever it is asked for; can be told to fail.
 /// Allocates nothing while it derives.
-class FakeHsm final : public Hsm {
+class FakeHsm : public Hsm {
   public:
     void add_key(const KeyId& id, const std::array<std::uint8_t, 20>& key) { keys_.push_back({id, key}); }
 
@@ -49,6 +51,22 @@ class FakeHsm final : public Hsm {
             std::copy_n(mac.begin(), 16, results[i].key.octets().begin());
         }
     }
+
+    // Key management is what software_hsm.hpp has.
+    Result<void> adopt(std::string_view) override { return Unexpected{Errc::unsupported}; }
+    Result<EcKey> generate_ec_key(EcKeyUse) override { return Unexpected{Errc::unsupported}; }
+    bool is_valid_point(const EcPoint&) override { return false; }
+    Result<Sha384> sha384(std::span<const std::uint8_t>) override { return Unexpected{Errc::unsupported}; }
+    Result<KeyId> agree(const AgreementRequest&) override { return Unexpected{Errc::unsupported}; }
+    Result<LoadedKey> load_key(const SealedKey&) override { return Unexpected{Errc::unsupported}; }
+    Result<bool> is_same_key(const KeyReference&, const KeyReference&) override {
+        return Unexpected{Errc::unsupported};
+    }
+    Result<void> destroy_key(const KeyId& id) override {
+        const auto gone = std::erase_if(keys_, [&id](const Key& key) { return key.id == id; });
+        return gone != 0 ? Result<void>{} : Unexpected{Errc::key_missing};
+    }
+    Result<std::size_t> list_keys(std::size_t, std::span<KeyId>) override { return std::size_t{0}; }
 
     std::optional<Errc> check_value_error;
     std::size_t fail_every = 0;  ///< 1 = each derivation fails
@@ -83,18 +101,79 @@ class FakeStore final : public Store {
         if (next == registers.end()) return std::optional<RegisterRow>{};
         return std::optional(next->second);
     }
-    Result<void> commit(const ModuleState& changed) override {
+    Result<std::optional<Slot>> load_slot(std::uint8_t number) override { return find(slots, number); }
+    Result<std::optional<StagedKey>> load_next_staged(std::uint16_t after) override {
+        const auto next = staged.upper_bound(after);
+        if (next == staged.end()) return std::optional<StagedKey>{};
+        return std::optional(next->second);
+    }
+    Result<bool> is_approved(const Sha384& kmc_record) override {
+        return std::ranges::find(approved, kmc_record) != approved.end();
+    }
+    Result<void> put_register(const RegisterRow& row) override {
+        registers[row.number] = row;
+        return done();
+    }
+    Result<void> remove_register(std::uint16_t number) override {
+        registers.erase(number);
+        return done();
+    }
+    Result<void> put_slot(const Slot& slot) override {
+        slots[slot.number] = slot;
+        return done();
+    }
+    Result<void> remove_slot(std::uint8_t number) override {
+        slots.erase(number);
+        return done();
+    }
+    Result<void> put_staged(const StagedKey& key) override {
+        staged[key.row.number] = key;
+        return done();
+    }
+    Result<void> remove_all_staged() override {
+        staged.clear();
+        return done();
+    }
+    Result<void> commit(const ModuleState& changed, std::span<const AuditEntry> entries) override {
         ++commits;
         if (commit_error) return Unexpected{*commit_error};
         state = changed;
+        for (const AuditEntry& entry : entries) {
+            audit.push_back(std::string(audit_event_text(entry.event)) + ": " + std::string(entry.text()));
+        }
         return {};
     }
 
     ModuleState state;
     std::map<std::uint16_t, RegisterRow> registers;
+    std::map<std::uint8_t, Slot> slots;
+    std::map<std::uint16_t, StagedKey> staged;
+    std::vector<Sha384> approved;
+    std::vector<std::string> audit;
     std::optional<Errc> commit_error;
+    std::optional<Errc> put_error;
     std::size_t commits = 0;
+
+  private:
+    template <class Map, class Key>
+    static std::optional<typename Map::mapped_type> find(const Map& map, Key key) {
+        const auto found = map.find(key);
+        return found == map.end() ? std::nullopt : std::optional(found->second);
+    }
+    [[nodiscard]] Result<void> done() const {
+        return put_error ? Result<void>(Unexpected{*put_error}) : Result<void>();
+    }
 };
+
+/// A slot whose load has finished, for registers that a test makes by hand.
+inline Slot active_slot(std::uint8_t number = 1) {
+    Slot slot;
+    slot.number = number;
+    slot.active = true;
+    static_cast<void>(slot.kmc_operator.assign("Test"));
+    static_cast<void>(slot.kmc_name.assign("T" + std::to_string(number)));
+    return slot;
+}
 
 class FakeClock final : public Clock {
   public:

@@ -68,7 +68,7 @@ inline CK_FUNCTION_LIST& functions(const TestToken& token) {
 /// Somebody else's session in this process; login is shared with the product's.
 class RawSession {
   public:
-    explicit RawSession(const TestToken& token) : api_(functions(token)) {
+    explicit RawSession(const TestToken& token) : api_(functions(token)), nss_(token.is_nss()) {
         CK_ULONG count = 0;
         REQUIRE(api_.C_GetSlotList(CK_TRUE, nullptr, &count) == CKR_OK);
         std::vector<CK_SLOT_ID> slots(count);
@@ -103,7 +103,7 @@ class RawSession {
         CK_BBOOL yes = CK_TRUE;
         CK_ATTRIBUTE wanted{CKA_TOKEN, &yes, sizeof yes};
         REQUIRE(api_.C_FindObjectsInit(session_, &wanted, 1) == CKR_OK);
-        std::array<CK_OBJECT_HANDLE, 64> objects{};
+        std::array<CK_OBJECT_HANDLE, 256> objects{};
         CK_ULONG count = 0;
         REQUIRE(api_.C_FindObjects(session_, objects.data(), objects.size(), &count) == CKR_OK);
         REQUIRE(api_.C_FindObjectsFinal(session_) == CKR_OK);
@@ -142,6 +142,31 @@ class RawSession {
         CK_OBJECT_HANDLE object = 0;
         REQUIRE(api_.C_CreateObject(session_, key.data(), key.size(), &object) == CKR_OK);
     }
+    /// A P-384 key that can derive; known outside, so that only tests make such.
+    void create_ec(std::string label, std::span<const std::uint8_t> id, std::span<const std::uint8_t> secret,
+                   std::span<const std::uint8_t> point) const {
+        constexpr CK_ATTRIBUTE_TYPE kNssDatabase = 0xD5A0DB00;  // NSS wants the public key there
+        CK_OBJECT_CLASS object_class = CKO_PRIVATE_KEY;
+        CK_KEY_TYPE type = CKK_EC;
+        CK_BBOOL yes = CK_TRUE;
+        std::array<std::uint8_t, 7> curve = {0x06, 0x05, 0x2B, 0x81, 0x04, 0x00, 0x22};
+        std::vector<std::uint8_t> id_copy(id.begin(), id.end());
+        std::vector<std::uint8_t> value(secret.begin(), secret.end());
+        std::vector<std::uint8_t> public_key(point.begin(), point.end());
+        std::vector<CK_ATTRIBUTE> key{{CKA_CLASS, &object_class, sizeof object_class},
+                                      {CKA_KEY_TYPE, &type, sizeof type},
+                                      {CKA_TOKEN, &yes, sizeof yes},
+                                      {CKA_PRIVATE, &yes, sizeof yes},
+                                      {CKA_SENSITIVE, &yes, sizeof yes},
+                                      {CKA_DERIVE, &yes, sizeof yes},
+                                      {CKA_LABEL, label.data(), label.size()},
+                                      {CKA_ID, id_copy.data(), id_copy.size()},
+                                      {CKA_EC_PARAMS, curve.data(), curve.size()},
+                                      {CKA_VALUE, value.data(), value.size()}};
+        if (nss_) key.push_back({kNssDatabase, public_key.data(), public_key.size()});
+        CK_OBJECT_HANDLE object = 0;
+        REQUIRE(api_.C_CreateObject(session_, key.data(), key.size(), &object) == CKR_OK);
+    }
     [[nodiscard]] bool flag(CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type) const {
         CK_BBOOL value = 2;
         CK_ATTRIBUTE attribute{type, &value, sizeof value};
@@ -156,6 +181,7 @@ class RawSession {
 
   private:
     CK_FUNCTION_LIST& api_;
+    bool nss_;
     CK_SLOT_ID slot_ = 0;
     CK_SESSION_HANDLE session_ = 0;
 };

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::uint8_t kNever = 0;
 constexpr std::uint8_t kOperational = static_cast<std::uint8_t>(Phase::operational);
+constexpr std::uint8_t kManufacturing = static_cast<std::uint8_t>(Phase::manufacturing);
 constexpr std::uint8_t kAlways = static_cast<std::uint8_t>(Phase::manufacturing) | kOperational;
 
 struct Expected {
@@ -47,15 +48,15 @@ const std::map<std::string_view, Expected>& page() {
         {"SM?VK", {0x14, "NNPNNNNN", "[A]", kVend, kAudited, kOperational}},
         {"SM?VT", {0x16, "NPNNnP", "[B/P]", kVend, kReads, kOperational}},
         {"SM?CQ", {0x28, "", "[C/P]", kVend, kReads, kNever}},
-        {"SM?KC", {0x30, "P", "[C/P]", kFull, kAudited, kNever}},
-        {"SM?KR", {0x32, "P", "[C/P]", kFull, kAudited, kNever}},
-        {"SM?KL", {0x34, "P", "[C/P]", kFull, kAudited, kNever}},
-        {"SM?KF", {0x36, "P", "[C/P]", kFull, kAudited, kNever}},
-        {"SM?KX", {0x38, "P", "[C/P]", kFull, kAudited, kNever}},
+        {"SM?KC", {0x30, "P", "[C/P]", kFull, kAudited, kOperational}},
+        {"SM?KR", {0x32, "P", "[C/P]", kFull, kAudited, kOperational}},
+        {"SM?KL", {0x34, "P", "[C/P]", kFull, kAudited, kOperational}},
+        {"SM?KF", {0x36, "P", "[C/P]", kFull, kAudited, kOperational}},
+        {"SM?KX", {0x38, "P", "[C/P]", kFull, kAudited, kOperational}},
         {"SM?CI", {0x40, "PH", "[C/P]", kFull, kAudited, kNever}},
         {"SM?QL", {0x42, "N", "[C/P]", kVend, kReads, kNever}},
-        {"SM?MI", {0x50, "PPPDH", "[P]", kFull, kAudited, kNever}},
-        {"SM?MF", {0x52, "", "[P]", kFull, kAudited, kNever}},
+        {"SM?MI", {0x50, "PPPDH", "[P]", kFull, kAudited, kManufacturing}},
+        {"SM?MF", {0x52, "", "[P]", kFull, kAudited, kManufacturing}},
         // Named by the standard; without a key entry device they only answer 53, on any link.
         {"SM?ML", {0x00, "", "[C]", kVend, kReads, kNever}},
         {"SM?MG", {0x00, "", "[C]", kVend, kReads, kNever}},

@@ -64,6 +64,7 @@ void check_equal(const Config& got, const Config& wanted) {
     CHECK(got.hsm_softhsm_conf == wanted.hsm_softhsm_conf);
     CHECK(got.hsm_sync_dir == wanted.hsm_sync_dir);
     CHECK(got.hsm_sessions == wanted.hsm_sessions);
+    CHECK(got.hsm_min_protection == wanted.hsm_min_protection);
 }
 
 /// The text that a line gives a key, without its quotation marks, which are of either kind.
@@ -90,6 +91,7 @@ Config other_than_default(const fs::path& root) {
     config.hsm_softhsm_conf = root / "hsm" / "softhsm2.conf";
     config.hsm_sync_dir = "/var/lib/tokens";
     config.hsm_sessions = 64;
+    config.hsm_min_protection = p11::Protection::kek_in_token;
     return config;
 }
 
@@ -109,6 +111,7 @@ TEST_CASE("config: what is left out has its default") {
     CHECK(config->hsm_softhsm_conf.empty());
     CHECK(config->hsm_sync_dir.empty());
     CHECK(config->hsm_sessions == 1);
+    CHECK(config->hsm_min_protection == p11::Protection::z_in_token);
 }
 
 TEST_CASE("config: every key is read") {
@@ -128,6 +131,7 @@ pin_file = "pins/user.pin"
 softhsm_conf = "hsm/softhsm2.conf"
 sync_dir = "/var/lib/tokens"
 sessions = 64
+min_protection = "kek_in_token"
 )");
     REQUIRE(config);
     check_equal(*config, other_than_default(place.root()));
@@ -206,6 +210,13 @@ TEST_CASE("config: numbers at the borders of their ranges") {
     accepted(with("tid_window_days = 3650"));
     accepted(hsm + "sessions = 1");
     accepted(hsm + "sessions = 64");
+    for (const char* name : {"any", "z_in_token", "kek_in_token"}) {
+        accepted(hsm + "min_protection = \"" + name + "\"");
+    }
+    for (const char* value : {"\"\"", "\"none\"", "\"ANY\"", "1", "true"}) {
+        refused(hsm + "min_protection = " + value,
+                "line 5: hsm.min_protection must be any, z_in_token or kek_in_token");
+    }
     for (const char* value : {"0", "4097", "-1", "4294967297", "9223372036854775807"}) {
         refused(with(std::string("registers = ") + value),
                 "line 1: registers must be a number from 1 to 4096");

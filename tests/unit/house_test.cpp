@@ -97,7 +97,8 @@ Names neighbours_of(const std::string& room) {
     if (room == "firmware/util") return {};
     if (room.starts_with("firmware/")) return {"firmware/util/"};
     if (room == "src/pkcs11" || room == "src/store") return {"firmware/ports/", "firmware/util/"};
-    if (room == "src/links" || room == "src/admin") return {"firmware/ports/"};
+    if (room == "src/links") return {"firmware/ports/"};
+    if (room == "src/admin") return {"firmware/ports/", "firmware/keyload/", "firmware/util/"};
     if (room == "src/daemon") return {"firmware/", "src/"};
     if (room == "tools/sts6ctl")
         return {"src/client/", "firmware/sts/", "firmware/keyload/", "firmware/util/",
@@ -127,7 +128,9 @@ bool may_name_in_brackets(const std::string& room, const std::string& name) {
     if (starts_with_any(name, hsm_libraries)) return room == "src/pkcs11" || room == "tools/shim";
     if (room == "firmware/util") return is_standard_header(name) && !starts_with_any(name, not_in_firmware);
     if (room.starts_with("firmware/")) return !starts_with_any(name, not_in_firmware);
-    if (room.starts_with("tools/") && name.starts_with("openssl/")) return room == "tools/kmc";
+    if (room.starts_with("tools/") && name.starts_with("openssl/")) {
+        return room == "tools/kmc" || room == "tools/sts6ctl";  // the trailer of a file is a SHA-1
+    }
     return true;
 }
 
@@ -350,7 +353,7 @@ TEST_CASE("house: the include check fires") {
         Case{"src/daemon/x.cpp", "#include <p11-kit/pkcs11.h>"},
         Case{"src/attic/x.cpp", "#include \"firmware/ports/hsm.hpp\""},
         Case{"tools/sts6ctl/x.cpp", "#include \"src/daemon/config.hpp\""},
-        Case{"tools/sts6ctl/x.cpp", "#include <openssl/evp.h>"},
+        Case{"tools/conform/x.cpp", "#include <openssl/evp.h>"},
         Case{"tools/conform/x.cpp", "#include \"src/daemon/state_dir.hpp\""},
         Case{"tools/conform/x.cpp", "#include \"firmware/module/module.hpp\""},
         Case{"tools/kmc/x.cpp", "#include \"src/pkcs11/token_hsm.hpp\""},

@@ -26,6 +26,7 @@ class Bench {
                                                   0x94, 0x94, 0x94, 0x94, 0x94, 0x94, 0x01, 0x23, 0x45, 0x67};
         RegisterRow row;
         row.number = 1;
+        row.slot = 1;
         row.key = {1};
         row.attributes.sgc = 201457;
         row.attributes.krn = 1;
@@ -37,6 +38,7 @@ class Bench {
         row.kcv = *hsm.check_value(KeyHandle{0});
         hsm.check_values = 0;
         store.registers[1] = row;
+        store.slots[1] = active_slot();
         store.state.phase = Phase::operational;
         REQUIRE(store.state.module_id.assign("SOFTSM01"));
         REQUIRE(settings.firmware_id.assign("STS6-001"));
@@ -110,7 +112,7 @@ TEST_CASE("the worked answers of the protocol page") {
 TEST_CASE("commands that do not exist here are unknown") {
     Bench bench;
     for (const char* message :
-         {"SM?XX", "XX?DI", "SM!DI", "", "SM?D", "GL?EC00005HELLO", "SM?KCP1~", "SM?CQ"}) {
+         {"SM?XX", "XX?DI", "SM!DI", "", "SM?D", "GL?EC00005HELLO", "SM?QLN0~", "SM?CQ"}) {
         CHECK(bench.execute(message) == "GL!ER21");
     }
     bench.store.state.phase = Phase::manufacturing;

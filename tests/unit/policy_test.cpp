@@ -102,6 +102,11 @@ TEST_CASE("every cell of the key change rules decides something") {
         KeyAttributes old_key;
         KeyAttributes new_key;
         Status expected;
+        std::uint8_t new_slot = 1;
+    };
+    const auto checked = [](const KeyChangeChecks& checks, const KeyAttributes& old_key,
+                            const KeyAttributes& new_key, std::uint8_t new_slot = 1) {
+        return check_key_change(checks, {1, old_key}, {new_slot, new_key}, kNow);
     };
     const auto with = [&good](auto change) {
         KeyAttributes key = good;
@@ -112,6 +117,7 @@ TEST_CASE("every cell of the key change rules decides something") {
     const Status no = Status::key_change_not_allowed;
     const Status past = Status::key_issue_expired_error;
     const Probe probes[] = {
+        {&KeyChangeChecks::same_slot, good, good, no, 2},
         {&KeyChangeChecks::same_cluster, good, with([](Key& key) { key.cluster = 1; }), no},
         {&KeyChangeChecks::same_cluster, with([](Key& key) { key.cluster = 1; }), good, no},
         {&KeyChangeChecks::base_date_not_older, good, with([](Key& key) { key.base_date = BaseDate::y1993; }),
@@ -128,22 +134,19 @@ TEST_CASE("every cell of the key change rules decides something") {
          with([](Key& key) { key.active_from = kNow.time + std::chrono::seconds{1}; }),
          Status::key_not_yet_active},
     };
-    CHECK_FALSE(check_key_change(kRules.key_change, good, good, kNow));
+    CHECK_FALSE(checked(kRules.key_change, good, good));
     for (const Probe& probe : probes) {
-        CHECK(check_key_change(kRules.key_change, probe.old_key, probe.new_key, kNow) == probe.expected);
+        CHECK(checked(kRules.key_change, probe.old_key, probe.new_key, probe.new_slot) == probe.expected);
         KeyChangeChecks checks = kRules.key_change;
         checks.*probe.cell = false;
-        CHECK_FALSE(check_key_change(checks, probe.old_key, probe.new_key, kNow));
+        CHECK_FALSE(checked(checks, probe.old_key, probe.new_key, probe.new_slot));
     }
     // What is allowed: from a default key, from an expired one, at the last second, to a newer base date.
-    CHECK_FALSE(check_key_change(kRules.key_change, key_with(KeyType::ddtk), good, kNow));
-    CHECK_FALSE(check_key_change(kRules.key_change, with([](Key& key) { key.ken = 0; }), good, kNow));
-    CHECK_FALSE(
-        check_key_change(kRules.key_change, with([](Key& key) { key.issue_until = kNow.time; }), good, kNow));
-    CHECK_FALSE(
-        check_key_change(kRules.key_change, good, with([](Key& key) { key.active_from = kNow.time; }), kNow));
-    CHECK_FALSE(check_key_change(kRules.key_change, good,
-                                 with([](Key& key) { key.base_date = BaseDate::y2035; }), kNow));
+    CHECK_FALSE(checked(kRules.key_change, key_with(KeyType::ddtk), good));
+    CHECK_FALSE(checked(kRules.key_change, with([](Key& key) { key.ken = 0; }), good));
+    CHECK_FALSE(checked(kRules.key_change, with([](Key& key) { key.issue_until = kNow.time; }), good));
+    CHECK_FALSE(checked(kRules.key_change, good, with([](Key& key) { key.active_from = kNow.time; })));
+    CHECK_FALSE(checked(kRules.key_change, good, with([](Key& key) { key.base_date = BaseDate::y2035; })));
 }
 
 TEST_CASE("every cell of the rule table decides something") {

@@ -24,7 +24,7 @@ namespace sts6::shim {
 inline constexpr const char* kControlVariable = "STS6_SHIM_CONTROL";
 
 /// The Cryptoki functions that can be made to fail, and are counted. All others go straight to the token.
-inline constexpr std::array<std::string_view, 25> kCalls = {"C_Initialize",
+inline constexpr std::array<std::string_view, 31> kCalls = {"C_Initialize",
                                                             "C_Finalize",
                                                             "C_GetInfo",
                                                             "C_GetSlotList",
@@ -41,6 +41,12 @@ inline constexpr std::array<std::string_view, 25> kCalls = {"C_Initialize",
                                                             "C_FindObjects",
                                                             "C_FindObjectsFinal",
                                                             "C_GenerateKey",
+                                                            "C_GenerateKeyPair",
+                                                            "C_DeriveKey",
+                                                            "C_DigestInit",
+                                                            "C_DigestUpdate",
+                                                            "C_DigestKey",
+                                                            "C_DigestFinal",
                                                             "C_GenerateRandom",
                                                             "C_SignInit",
                                                             "C_Sign",

@@ -165,6 +165,19 @@ void note<call_index("C_GenerateKey")>(CK_SESSION_HANDLE session, CK_MECHANISM*,
                                        CK_ULONG count, CK_OBJECT_HANDLE* object) {
     if (!is_token_object(list, count)) token().made(session, *object);
 }
+template <>
+void note<call_index("C_GenerateKeyPair")>(CK_SESSION_HANDLE session, CK_MECHANISM*,
+                                           CK_ATTRIBUTE* public_list, CK_ULONG public_count,
+                                           CK_ATTRIBUTE* list, CK_ULONG count,
+                                           CK_OBJECT_HANDLE* public_object, CK_OBJECT_HANDLE* object) {
+    if (!is_token_object(public_list, public_count)) token().made(session, *public_object);
+    if (!is_token_object(list, count)) token().made(session, *object);
+}
+template <>
+void note<call_index("C_DeriveKey")>(CK_SESSION_HANDLE session, CK_MECHANISM*, CK_OBJECT_HANDLE,
+                                     CK_ATTRIBUTE* list, CK_ULONG count, CK_OBJECT_HANDLE* object) {
+    if (!is_token_object(list, count)) token().made(session, *object);
+}
 /// The copies that are made here say that they are session objects.
 template <>
 void note<call_index("C_CopyObject")>(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE, CK_ATTRIBUTE* list,
@@ -208,6 +221,12 @@ CK_FUNCTION_LIST wrapped_functions() {
     STS6_WRAP(C_FindObjects);
     STS6_WRAP(C_FindObjectsFinal);
     STS6_WRAP(C_GenerateKey);
+    STS6_WRAP(C_GenerateKeyPair);
+    STS6_WRAP(C_DeriveKey);
+    STS6_WRAP(C_DigestInit);
+    STS6_WRAP(C_DigestUpdate);
+    STS6_WRAP(C_DigestKey);
+    STS6_WRAP(C_DigestFinal);
     STS6_WRAP(C_GenerateRandom);
     STS6_WRAP(C_SignInit);
     STS6_WRAP(C_Sign);

@@ -23,6 +23,8 @@ int run(int argc, char** argv) {
     sts6::ctl::add_token(app, common);
     sts6::ctl::add_send(app, common);
     sts6::ctl::add_registers(app, common);
+    sts6::ctl::add_klf(app, common);
+    sts6::ctl::add_administration(app, common);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -74,8 +74,9 @@ Cards ModuleLink::key_cards(std::uint32_t register_number) {
 void throw_if_refused(const Response& response) {
     if (response.ok()) return;
     const bool error_state = response.link_error && response.status == Status::app_error_state;
-    throw CtlError(error_state ? kExitErrorState : kExitRefused,
-                   "refused: " + status_in_words(response.code));
+    std::string reason = status_in_words(response.code);
+    if (response.status == Status::sts_extended_error) reason = "EE, " + field_values(response, "P")[0];
+    throw CtlError(error_state ? kExitErrorState : kExitRefused, "refused: " + reason);
 }
 
 std::string status_in_words(std::string_view code) {

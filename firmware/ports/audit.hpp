@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "firmware/util/text_writer.hpp"
+
+namespace sts6 {
+
+/// What happened (docs/key-management.md 3.9). The numbers are on the wire: extend only at the end.
+enum class AuditEvent : std::uint8_t {
+#define STS6_AUDIT_EVENT(name, text) name,
+#include "firmware/ports/audit_events.def"
+#undef STS6_AUDIT_EVENT
+};
+
+[[nodiscard]] constexpr const char* audit_event_text(AuditEvent event) noexcept {
+    switch (event) {
+#define STS6_AUDIT_EVENT(name, text) \
+    case AuditEvent::name:           \
+        return text;
+#include "firmware/ports/audit_events.def"
+#undef STS6_AUDIT_EVENT
+    }
+    return "unknown";
+}
+
+/// One entry: never a key, a secret or a meter number.
+struct AuditEntry {
+    static constexpr std::size_t kLongestText = 240;
+
+    AuditEvent event{};
+    std::array<char, kLongestText> buffer{};
+    std::size_t size = 0;
+
+    [[nodiscard]] std::string_view text() const noexcept { return {buffer.data(), size}; }
+};
+
+/// The entries of one batch, committed with what they tell of.
+class AuditList {
+  public:
+    static constexpr std::size_t kMost = 256;
+
+    /// `write` gets a TextWriter for the entry's text.
+    template <class Write>
+    void add(AuditEvent event, Write write) noexcept {
+        if (size_ == kMost) {
+            overflow_ = true;
+            return;
+        }
+        AuditEntry& entry = entries_[size_++];
+        entry.event = event;
+        TextWriter text(entry.buffer);
+        write(text);
+        entry.size = text.written().size();
+    }
+    [[nodiscard]] std::span<const AuditEntry> entries() const noexcept {
+        return std::span(entries_).first(size_);
+    }
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    /// Something happened that is not among the entries: nothing of the batch may be acknowledged.
+    [[nodiscard]] bool overflow() const noexcept { return overflow_; }
+    void clear() noexcept {
+        size_ = 0;
+        overflow_ = false;
+    }
+
+  private:
+    std::array<AuditEntry, kMost> entries_{};
+    std::size_t size_ = 0;
+    bool overflow_ = false;
+};
+
+}  // namespace sts6

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/admin/administration.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include "firmware/keyload/records.hpp"
+#include "src/admin/officers.hpp"
+#include "sts6/exit_code.hpp"
+#include "sts6/hex.hpp"
+
+namespace sts6::admin {
+
+namespace {
+
+using nlohmann::json;
+
+struct Refusal : std::runtime_error {
+    Refusal(int code, const std::string& text) : std::runtime_error(text), exit_code(code) {}
+    int exit_code;
+};
+
+[[noreturn]] void refuse(const std::string& text, int exit_code = kExitRefused) {
+    throw Refusal(exit_code, text);
+}
+
+template <class T>
+T required(Result<T> result, const char* what) {
+    if (!result) refuse(std::string(what) + ": " + errc_text(result.error()), kExitErrorState);
+    return std::move(*result);
+}
+void required(const Result<void>& result, const char* what) {
+    if (!result) refuse(std::string(what) + ": " + errc_text(result.error()), kExitErrorState);
+}
+
+std::string hex_text(std::span<const std::uint8_t> octets) {
+    std::string text(2 * octets.size(), '0');
+    write_hex(octets, text.data());
+    return text;
+}
+
+std::string date_text(CivilTime time) {
+    const auto digits = format_civil_time(time);
+    const std::string_view text(digits.data(), digits.size());
+    return std::string(text.substr(0, 8)) + "T" + std::string(text.substr(8)) + "Z";
+}
+
+std::vector<Officer> officers_of(AdminStore& store) {
+    std::vector<Officer> officers;
+    std::string after;
+    while (auto next = required(store.load_next_officer(after), "the officers")) {
+        after = next->name.view();
+        officers.push_back(*next);
+    }
+    return officers;
+}
+
+std::vector<KmcApproval> approvals_of(AdminStore& store) {
+    std::vector<KmcApproval> approvals;
+    std::string after;
+    while (auto next = required(store.load_next_approval(after), "the approved KMCs")) {
+        after = next->kmcid.view();
+        approvals.push_back(*next);
+    }
+    return approvals;
+}
+
+/// Runs `work` on the module's thread; what it throws is thrown here.
+template <class Work>
+void on_module(const Services& services, Work work) {
+    std::exception_ptr failure;
+    const bool done = services.with_module([&] {
+        try {
+            work();
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    });
+    if (failure) std::rethrow_exception(failure);
+    if (!done) refuse("the module has stopped", kExitNoConnection);
+}
+
+void commit(const Services& services, AuditEvent event, const std::string& text) {
+    if (!services.commit(event, text)) refuse("the module is in its error state", kExitErrorState);
+}
+
+/// A name and a PIN that somebody has presented; the PIN is wiped with it.
+struct Presented {
+    Presented(std::string presented_name, std::string presented_pin)
+        : name(std::move(presented_name)), pin(std::move(presented_pin)) {}
+    Presented(Presented&&) = default;
+    ~Presented() { OPENSSL_cleanse(pin.data(), pin.size()); }
+
+    std::string name;
+    std::string pin;
+};
+
+std::vector<Presented> presented_in(const json& request) {
+    std::vector<Presented> presented;
+    for (const json& one : request.at("officers")) {
+        presented.emplace_back(one.at("name").get<std::string>(), one.at("pin").get<std::string>());
+    }
+    return presented;
+}
+
+/// Counts a wrong PIN, or forgets the ones before, durably and before anybody learns which it was.
+void count_attempt(const Services& services, Officer officer, bool right) {
+    officer.failures = right ? std::uint8_t{0} : static_cast<std::uint8_t>(officer.failures + 1);
+    on_module(services, [&] {
+        required(services.admin_store.put_officer(officer), "the officers");
+        commit(services, AuditEvent::officers_changed,
+               std::string(officer.name.view()) + (right ? " PIN accepted again" : " wrong PIN"));
+    });
+}
+
+void verify(const Services& services, const Officer& officer, const std::string& pin) {
+    if (officer.failures >= kMostFailures) {
+        refuse("officer " + std::string(officer.name.view()) +
+               " is locked after too many wrong PINs: two other officers can set a new one");
+    }
+    const bool right = pin_fits(officer, pin);
+    if (!right || officer.failures != 0) count_attempt(services, officer, right);
+    if (!right) refuse("the PIN of officer " + std::string(officer.name.view()) + " is wrong");
+}
+
+/// Two different officers with their PINs; their names.
+std::string two_officers(const Services& services, const json& request) {
+    const std::vector<Presented> presented = presented_in(request);
+    if (presented.size() != 2) refuse("two officers are needed", kExitUsage);
+    if (presented[0].name == presented[1].name) refuse("two different officers are needed", kExitUsage);
+    std::vector<Officer> known;
+    on_module(services, [&] { known = officers_of(services.admin_store); });
+    for (const Presented& one : presented) {
+        const auto found = std::ranges::find_if(
+            known, [&one](const Officer& officer) { return officer.name.view() == one.name; });
+        if (found == known.end()) refuse("there is no officer " + one.name);
+        verify(services, *found, one.pin);
+    }
+    return presented[0].name + " and " + presented[1].name;
+}
+
+Sha384 digest_of(std::string_view record) {
+    Sha384 digest{};
+    SHA384(reinterpret_cast<const unsigned char*>(record.data()), record.size(), digest.data());
+    return digest;
+}
+
+json in_json(const KmcApproval& approval) {
+    return {{"kmcid", approval.kmcid.view()},
+            {"sha384", hex_text(approval.digest)},
+            {"approved", date_text(approval.approved)}};
+}
+
+json kmc_list(const Services& services) {
+    json list = json::array();
+    on_module(services, [&] {
+        for (const KmcApproval& approval : approvals_of(services.admin_store))
+            list.push_back(in_json(approval));
+    });
+    return {{"ok", true}, {"kmcs", list}};
+}
+
+json kmc_approve(const Services& services, const json& request) {
+    const auto text = request.at("record").get<std::string>();
+    const auto record = keyload::parse_kmc_key(text);
+    if (!record) refuse("that is no KMC public key record (PKKMC.1)", kExitIntegrity);
+    KmcApproval approval;
+    approval.digest = digest_of(text);
+    if (!approval.kmcid.assign(record->kmcid.text) || !approval.record.assign(text))
+        refuse("the record is too long", kExitIntegrity);
+    const std::string officers = two_officers(services, request);
+    json answer = {{"ok", true}, {"officers", officers}};
+    on_module(services, [&] {
+        std::string event =
+            officers + ": " + std::string(record->kmcid.text) + " " + hex_text(approval.digest);
+        for (const KmcApproval& old : approvals_of(services.admin_store)) {
+            const auto kmcid = keyload::parse_identifier(old.kmcid.view(), keyload::kKmcidType);
+            if (!kmcid || kmcid->issuer != record->kmcid.issuer || kmcid->unique != record->kmcid.unique)
+                continue;
+            required(services.admin_store.remove_approval(old.digest), "the approved KMCs");
+            if (old.digest == approval.digest) continue;
+            event += " replaces " + hex_text(old.digest).substr(0, 16);
+            answer["replaced"] = in_json(old);
+        }
+        approval.approved = services.now();
+        required(services.admin_store.put_approval(approval), "the approved KMCs");
+        commit(services, AuditEvent::kmc_approved, event);
+        answer.update(in_json(approval));
+    });
+    return answer;
+}
+
+json kmc_remove(const Services& services, const json& request) {
+    const auto name = request.at("kmc").get<std::string>();
+    const std::string officers = two_officers(services, request);
+    on_module(services, [&] {
+        for (const KmcApproval& approval : approvals_of(services.admin_store)) {
+            if (approval.kmcid.view() != name && hex_text(approval.digest) != name) continue;
+            required(services.admin_store.remove_approval(approval.digest), "the approved KMCs");
+            commit(services, AuditEvent::kmc_removed, officers + ": " + std::string(approval.kmcid.view()));
+            return;
+        }
+        refuse("no approved KMC has that KMCID or SHA-384");
+    });
+    return {{"ok", true}};
+}
+
+json officer_list(const Services& services) {
+    json list = json::array();
+    on_module(services, [&] {
+        for (const Officer& officer : officers_of(services.admin_store)) {
+            list.push_back({{"name", officer.name.view()},
+                            {"failures", officer.failures},
+                            {"locked", officer.failures >= kMostFailures}});
+        }
+    });
+    return {{"ok", true}, {"officers", list}};
+}
+
+/// `officer-add` and `officer-pin`: the one is for a name that is new, the other for one that is known.
+json officer_put(const Services& services, const json& request, bool is_new) {
+    const Presented wanted(request.at("name").get<std::string>(), request.at("new_pin").get<std::string>());
+    const auto officer = make_officer(wanted.name, wanted.pin);
+    if (!officer && officer.error() == Errc::invalid_argument) {
+        refuse("a name has 1 to 40 letters, digits, '.', '_' or '-'; a PIN has 8 to 255 characters",
+               kExitUsage);
+    }
+    if (!officer) refuse(errc_text(officer.error()));
+    const std::string officers = two_officers(services, request);
+    on_module(services, [&] {
+        const auto known = officers_of(services.admin_store);
+        const bool exists =
+            std::ranges::any_of(known, [&](const Officer& one) { return one.name.view() == wanted.name; });
+        if (exists == is_new) {
+            refuse(is_new ? "there is an officer " + wanted.name + " already"
+                          : "there is no officer " + wanted.name);
+        }
+        required(services.admin_store.put_officer(*officer), "the officers");
+        commit(services, AuditEvent::officers_changed,
+               officers + (is_new ? ": added " : ": new PIN of ") + wanted.name);
+    });
+    return {{"ok", true}};
+}
+
+json officer_remove(const Services& services, const json& request) {
+    const auto name = request.at("name").get<std::string>();
+    const std::string officers = two_officers(services, request);
+    on_module(services, [&] {
+        const auto known = officers_of(services.admin_store);
+        if (std::ranges::none_of(known, [&](const Officer& one) { return one.name.view() == name; }))
+            refuse("there is no officer " + name);
+        if (known.size() <= 2) refuse("two officers must stay");
+        required(services.admin_store.remove_officer(name), "the officers");
+        commit(services, AuditEvent::officers_changed, officers + ": removed " + name);
+    });
+    return {{"ok", true}};
+}
+
+json status(const Services& services) {
+    json answer;
+    on_module(services, [&] {
+        answer = json::parse(status_of(services.store));
+        answer.update(json::parse(services.status()));
+    });
+    return {{"ok", true}, {"status", answer}};
+}
+
+json dispatch(const Services& services, const json& request) {
+    const auto command = request.at("command").get<std::string>();
+    if (command == "status") return status(services);
+    if (command == "kmc-list") return kmc_list(services);
+    if (command == "kmc-approve") return kmc_approve(services, request);
+    if (command == "kmc-remove") return kmc_remove(services, request);
+    if (command == "officer-list") return officer_list(services);
+    if (command == "officer-add") return officer_put(services, request, true);
+    if (command == "officer-pin") return officer_put(services, request, false);
+    if (command == "officer-remove") return officer_remove(services, request);
+    refuse("unknown command", kExitUsage);
+}
+
+json failure(int exit_code, const std::string& text) {
+    return {{"ok", false}, {"exit_code", exit_code}, {"error", text}};
+}
+
+const char* session_text(LoadSession::State state) {
+    switch (state) {
+        case LoadSession::State::none:
+            return "none";
+        case LoadSession::State::pending:
+            return "pending";
+        case LoadSession::State::loading:
+            return "loading";
+    }
+    return "none";
+}
+
+}  // namespace
+
+std::string answer(const Services& services, std::string_view request) {
+    try {
+        return dispatch(services, json::parse(request)).dump();
+    } catch (const Refusal& refusal) {
+        return failure(refusal.exit_code, refusal.what()).dump();
+    } catch (const json::exception&) {
+        // The library's own words would quote the request, which has PINs.
+        return failure(kExitUsage, "the request is no JSON object with the fields that its command needs")
+            .dump();
+    } catch (const std::exception& error) {
+        return failure(kExitRefused, error.what()).dump();
+    }
+}
+
+std::string status_of(Store& store) {
+    const ModuleState state = required(store.load_state(), "the module's state");
+    json status = {{"profile", state.profile == Profile::lab    ? "lab"
+                               : state.profile == Profile::demo ? "demo"
+                                                                : "production"},
+                   {"phase", state.phase == Phase::operational ? "operational" : "manufacturing"},
+                   {"module_id", state.module_id.view()},
+                   {"hardware_id", state.hardware_id.view()},
+                   {"smid", state.smid.view()},
+                   {"sm_public_key_record", ""},
+                   {"tokens_issued", state.tokens_issued}};
+    if (!state.smid.empty()) {
+        std::array<char, 1024> buffer{};
+        TextWriter record(buffer);
+        keyload::put_sm_key(record, {.smid = {.text = state.smid.view()},
+                                     .firmware_id = state.smid_firmware.view(),
+                                     .hardware_id = state.hardware_id.view(),
+                                     .key = state.agreement_key.point});
+        status["sm_public_key_record"] = record.written();
+    }
+    json slots = json::array();
+    for (std::uint8_t number = 1; number <= 4; ++number) {
+        const auto slot = required(store.load_slot(number), "a slot");
+        if (!slot) continue;
+        slots.push_back({{"slot", number},
+                         {"operator", slot->kmc_operator.view()},
+                         {"name", slot->kmc_name.view()},
+                         {"kmcid", slot->kmcid.view()},
+                         {"active", slot->active},
+                         {"session", session_text(slot->session.state)}});
+    }
+    json registers = json::array();
+    std::uint16_t last = 0;
+    while (const auto row = required(store.load_next_register(last), "a register")) {
+        last = row->number;
+        json key = {{"register", row->number},
+                    {"slot", row->slot},
+                    {"sgc", row->attributes.sgc},
+                    {"krn", row->attributes.krn},
+                    {"kcv", hex_text(row->kcv)},
+                    {"iut", date_text(row->attributes.issue_until)},
+                    {"exp", date_text(row->attributes.expiry)}};
+        if (row->units_left) key["units_left_tenths"] = *row->units_left;
+        if (row->currency_left) key["currency_left_100000ths"] = *row->currency_left;
+        registers.push_back(std::move(key));
+    }
+    status["slots"] = std::move(slots);
+    status["registers"] = std::move(registers);
+    return status.dump();
+}
+
+}  // namespace sts6::admin

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What officers and operators ask of a module through the admin socket: one JSON object a line in, one out
+// (docs/formats.md, The admin socket).
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "firmware/ports/admin_store.hpp"
+#include "firmware/ports/audit.hpp"
+#include "firmware/ports/store.hpp"
+
+namespace sts6::admin {
+
+/// The module as administration needs it. All but the last two are called inside with_module() only.
+struct Services {
+    Store& store;
+    AdminStore& admin_store;
+    /// Makes changes that were put durable, with their audit; false: the module is in its error state.
+    std::function<bool(AuditEvent, std::string_view)> commit;
+    /// Module time.
+    std::function<CivilTime()> now;
+    /// What the daemon adds to a status, as a JSON object: firmware, HSM, error state.
+    std::function<std::string()> status;
+    /// Runs a function between two batches of commands and waits for it. False: the module has stopped.
+    std::function<bool(const std::function<void()>&)> with_module;
+};
+
+/// Answers {"ok":true,...} or {"ok":false,"exit_code":n,"error":"a sentence"}.
+[[nodiscard]] std::string answer(const Services& services, std::string_view request);
+
+/// The status as JSON from the store alone: also without a daemon.
+[[nodiscard]] std::string status_of(Store& store);
+
+}  // namespace sts6::admin
