@@ -105,7 +105,7 @@ Result<AdminSocket> AdminSocket::open(const std::filesystem::path& path, Answer 
         const stream_protocol::endpoint endpoint(path.string());
         impl->acceptor.open(endpoint.protocol());
         // The mode is that of the moment it is bound: nobody else gets in between.
-        const mode_t before = ::umask(0077);
+        const mode_t before = ::umask(0177);
         asio::error_code failed;
         impl->acceptor.bind(endpoint, failed);
         ::umask(before);
