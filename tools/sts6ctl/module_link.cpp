@@ -75,7 +75,10 @@ void throw_if_refused(const Response& response) {
     if (response.ok()) return;
     const bool error_state = response.link_error && response.status == Status::app_error_state;
     std::string reason = status_in_words(response.code);
-    if (response.status == Status::sts_extended_error) reason = "EE, " + field_values(response, "P")[0];
+    if (response.status == Status::sts_extended_error) {
+        const auto fields = response.fields();
+        if (fields && !fields->empty()) reason = "EE " + std::string(fields->front().value);
+    }
     throw CtlError(error_state ? kExitErrorState : kExitRefused, "refused: " + reason);
 }
 
