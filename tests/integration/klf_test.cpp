@@ -784,6 +784,9 @@ TEST_CASE("officers: it takes two, who are known and whose PIN files are closed"
     refused(site.attempt(Officers::pair("officer1", site.path("link"), "officer2", pin2)), 2,
             "symbolic links");
     refused(site.attempt(Officers::pair("officer1", site.dir(), "officer2", pin2)), 2, "no PIN file");
+    site.write_pin("octets", "secret\xE9pin");
+    refused(site.attempt(Officers::pair("officer1", site.pin_file("octets"), "officer2", pin2)), 2,
+            "sts6ctl: a name or a PIN is no text in UTF-8\n");
     CHECK(site.failures() == json({0, 0, 0}));
     CHECK(site.ctl({"kmc", "list"}).output.empty());
 

@@ -107,7 +107,13 @@ nlohmann::json officers_of(const OfficerOptions& options) {
 nlohmann::json ask_daemon(const CommonOptions& common, const nlohmann::json& request) {
     if (common.dir.empty()) usage_error("this needs --dir DIR");
     const auto path = StateDir(common.dir).admin_socket();
-    std::string line = request.dump() + "\n";
+    std::string line;
+    try {
+        line = request.dump() + "\n";
+    } catch (const nlohmann::json::exception&) {
+        // The library's own words would quote the PIN.
+        usage_error("a name or a PIN is no text in UTF-8");
+    }
     std::string response;
     try {
         asio::io_context loop;
