@@ -131,7 +131,8 @@ void run_approve(const KmcOptions& options, const CommonOptions& common) {
     // Whoever approves sees whose place it takes before a PIN is given.
     const std::string same_kmc =
         "KMCID.1:" + std::string(record->kmcid.issuer) + ":" + std::string(record->kmcid.unique) + ":";
-    for (const auto& old : ask_daemon(common, {{"command", "kmc-list"}}).at("kmcs")) {
+    const json known = ask_daemon(common, {{"command", "kmc-list"}});
+    for (const auto& old : known.at("kmcs")) {
         if (!old.at("kmcid").get<std::string>().starts_with(same_kmc)) continue;
         std::cerr << "It replaces " << old.at("kmcid").get<std::string>() << ", SHA-384\n"
                   << old.at("sha384").get<std::string>() << "\n";
