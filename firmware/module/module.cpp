@@ -115,6 +115,11 @@ Result<void> Module::reconcile() {
     }
     for (const KeyId& id : doomed_.ids()) {
         if (const auto gone = context_.hsm.destroy_key(id); !gone) return gone;
+        // A stop after a load that gave up many keys leaves more than one commit tells of.
+        if (audit_.entries().size() == AuditList::kMost) {
+            if (const auto done = store_.commit(state_, audit_.entries()); !done) return done;
+            audit_.clear();
+        }
         audit_.add(AuditEvent::orphan_destroyed, [&id](TextWriter& text) { text.put("KEY").hex(id); });
     }
     doomed_.clear();

@@ -285,6 +285,25 @@ json dispatch(const Services& services, const json& request) {
     refuse("unknown command", kExitUsage);
 }
 
+/// A request, which has PINs: every text in it is wiped with it.
+struct ParsedRequest {
+    ParsedRequest() = default;
+    ParsedRequest(const ParsedRequest&) = delete;
+    ParsedRequest& operator=(const ParsedRequest&) = delete;
+    ~ParsedRequest() { wipe_texts(content); }
+
+    static void wipe_texts(json& value) {
+        if (value.is_string()) {
+            auto& text = value.get_ref<std::string&>();
+            OPENSSL_cleanse(text.data(), text.size());
+        } else if (value.is_structured()) {
+            for (auto& part : value) wipe_texts(part);
+        }
+    }
+
+    json content;
+};
+
 json failure(int exit_code, const std::string& text) {
     return {{"ok", false}, {"exit_code", exit_code}, {"error", text}};
 }
@@ -304,8 +323,10 @@ const char* session_text(LoadSession::State state) {
 }  // namespace
 
 std::string answer(const Services& services, std::string_view request) {
+    ParsedRequest parsed;
     try {
-        return dispatch(services, json::parse(request)).dump();
+        parsed.content = json::parse(request);
+        return dispatch(services, parsed.content).dump();
     } catch (const Refusal& refusal) {
         return failure(refusal.exit_code, refusal.what()).dump();
     } catch (const json::exception&) {

@@ -298,6 +298,22 @@ TEST_CASE("a stop between the name and the key of an initialisation is taken up 
     CHECK(bench.execute(Bench::initialisation()).starts_with("00P"));
 }
 
+TEST_CASE("more orphans than one commit tells of are all destroyed and told of") {
+    Bench bench;
+    bench.initialise();
+    const std::size_t told = bench.store.audit.size();
+    for (std::size_t i = 0; i < 2 * AuditList::kMost + 1; ++i) {
+        KeyId id{};
+        id[0] = static_cast<std::uint8_t>(1 + i / 200);
+        id[1] = static_cast<std::uint8_t>(i % 200);
+        bench.hsm.vending_keys[id] = Octets(20, 1);
+    }
+    bench.restart();
+    CHECK(bench.hsm.size() == 1);
+    CHECK(bench.store.audit.size() == told + 2 * AuditList::kMost + 1);
+    CHECK_FALSE(bench.module->in_error_state());
+}
+
 TEST_CASE("a whole key load: request, response, keys, vending") {
     Ready bench;
     const std::string request = bench.request(bench.kmc);
