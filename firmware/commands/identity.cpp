@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "firmware/util/text_writer.hpp"
 
@@ -109,6 +110,15 @@ void identify_long(ModuleContext& context, Command& command) noexcept {
 
 void query_date(ModuleContext& context, Command& command) noexcept {
     command.succeed(command.body().date_time(context.now.time).number(context.now.tid_window_days));
+}
+
+void query_counters(ModuleContext& context, Command& command) noexcept {
+    constexpr std::uint32_t kMost = std::numeric_limits<std::uint32_t>::max();
+    // Without a licence there is no limit, which is how the largest number reads.
+    command.succeed(
+        command.body()
+            .number(static_cast<std::uint32_t>(std::min<std::uint64_t>(context.state.tokens_issued, kMost)))
+            .number(kMost));
 }
 
 void get_attributes(ModuleContext& context, Command& command) noexcept {

@@ -50,8 +50,11 @@ std::optional<Status> prepare(ModuleContext& context, Command& command) noexcept
     if (const auto refusal =
             policy::check_key_change(policy::kRules.key_change, {(*old_register)->row.slot, old_key},
                                      {(*new_register)->row.slot, new_key}, context.now)) {
+        audit_refusal(context, **old_register, *refusal);
+        audit_refusal(context, **new_register, *refusal);
         return refusal;
     }
+    command.key_register = *old_register;
     command.ea = *ea;
     command.set_size = fields.number(kTokensField);
     command.new_key = {.kt = new_key.ktc,
@@ -88,6 +91,12 @@ void build_key_change(ModuleContext& context, Command& command,
         hex_end = std::ranges::copy(token.hex(), hex_end).out;
         decimal_end = std::ranges::copy(token.decimal(), decimal_end).out;
     }
+    context.audit.add(AuditEvent::key_change_vended, [&command](TextWriter& text) {
+        const Fields& fields = command.fields;
+        put_register(text, *command.key_register);
+        text.put("NEW").number(fields.number(kNewRegisterField)).put(";PAN").put(fields.text(kPanField));
+        text.put(";SET").number(command.set_size).put(";");
+    });
     command.succeed(command.body()
                         .number(command.new_key.rollover ? 1 : 0)
                         .number(command.set_size)

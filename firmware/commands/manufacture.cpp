@@ -35,12 +35,12 @@ std::optional<Status> prepare(ModuleContext& context, const Fields& fields) noex
         }
         // The grammar has checked the lengths.
         static_cast<void>(context.state.module_id.assign(module_id));
-        static_cast<void>(context.state.hardware_id.assign(fields.text(kHardwareIdField)));
         // Whose the pair is that comes next is durable before there is one: after a stop in between, the
         // next start finds it and destroys it.
         context.put(context.store.commit(context.state, {}));
     }
-    return context.store_failed ? std::optional(Status::device_failure) : std::nullopt;
+    static_cast<void>(context.state.hardware_id.assign(fields.text(kHardwareIdField)));
+    return context.store_error ? std::optional(Status::device_failure) : std::nullopt;
 }
 
 }  // namespace

@@ -52,4 +52,24 @@ Result<DerivationRequest, Status> derivation_for(const MeterKey& meter, std::uin
     return decoder_key_request(*meter.key_register, meter.pan, static_cast<std::uint8_t>(ti), *algorithm);
 }
 
+void put_register(TextWriter& text, const Register& key_register) noexcept {
+    const RegisterRow& row = key_register.row;
+    text.put("REG").number(row.number).put(";SGC").number(row.attributes.sgc, 10);
+    text.put(";KRN").number(row.attributes.krn).put(";");
+}
+
+void audit_refusal(ModuleContext& context, Register& key_register, Status refusal) noexcept {
+    const auto once = [&](bool& told, AuditEvent event) {
+        if (told) return;
+        told = true;
+        context.audit.add(event, [&](TextWriter& text) { put_register(text, key_register); });
+    };
+    if (refusal == Status::insufficient_credit_balance) {
+        once(key_register.told_exhausted, AuditEvent::limit_exhausted);
+    } else if (refusal == Status::key_issue_expired_error &&
+               context.now.time > key_register.row.attributes.issue_until) {
+        once(key_register.told_issue_until, AuditEvent::issue_until_passed);
+    }
+}
+
 }  // namespace sts6::commands

@@ -53,14 +53,18 @@ struct ModuleContext {
     VerifyLimit& verify_limit;
     policy::Now now;            ///< of this batch
     bool clock_behind = false;  ///< the host clock is too far behind the time mark to vend
-    bool store_failed = false;  ///< a change could not be put: the batch fails as a failed commit does
+    /// Why a change could not be put: the batch fails as a failed commit does.
+    std::optional<Errc> store_error;
 
     /// For what Store's changes return.
-    void put(const Result<void>& done) noexcept { store_failed = store_failed || !done; }
+    void put(const Result<void>& done) noexcept {
+        if (!done && !store_error) store_error = done.error();
+    }
 
     /// The register's key if it can be used: empty 22, parent slot not active 26, quarantined 01. Compares
     /// the check value at first use.
     [[nodiscard]] Result<Register*, Status> usable_register(std::uint32_t number) noexcept;
+    void audit_quarantine(const Register& found) noexcept;
 };
 
 struct Handler;
@@ -76,6 +80,7 @@ struct Command {
     /// the new key and the size of the set of VK.
     Ea ea = Ea::misty1;
     sts::ClearToken clear{};
+    policy::Debit debit{};
     sts::TokenNumber received{};
     sts::NewKey new_key{};
     std::uint32_t set_size = 0;

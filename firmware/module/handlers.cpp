@@ -7,6 +7,7 @@
 #include "firmware/commands/identity.hpp"
 #include "firmware/commands/key_change.hpp"
 #include "firmware/commands/keyload.hpp"
+#include "firmware/commands/log.hpp"
 #include "firmware/commands/manufacture.hpp"
 #include "firmware/commands/vend.hpp"
 #include "firmware/commands/verify.hpp"
@@ -16,10 +17,12 @@ namespace sts6 {
 namespace {
 
 constexpr std::array kHandlers = {
-    commands::kIdentify,   commands::kIdentifyLong,    commands::kQueryDate,         commands::kGetAttributes,
-    commands::kVendCredit, commands::kVendManagement,  commands::kVendKeyChange,     commands::kVerifyToken,
-    commands::kKmcKey,     commands::kKmcResponse,     commands::kKeyLoad,           commands::kKeyLoadFinish,
-    commands::kKmcRemove,  commands::kManufactureInit, commands::kManufactureFinish,
+    commands::kIdentify,        commands::kIdentifyLong,      commands::kQueryDate,
+    commands::kGetAttributes,   commands::kVendCredit,        commands::kVendManagement,
+    commands::kVendKeyChange,   commands::kVerifyToken,       commands::kKmcKey,
+    commands::kKmcResponse,     commands::kKeyLoad,           commands::kKeyLoadFinish,
+    commands::kQueryCounters,   commands::kQueryLog,          commands::kKmcRemove,
+    commands::kManufactureInit, commands::kManufactureFinish,
 };
 
 constexpr auto kByCommand = [] {

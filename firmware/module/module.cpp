@@ -22,11 +22,19 @@ Result<Register*, Status> ModuleContext::usable_register(std::uint32_t number) n
         const auto kcv = hsm.check_value(found->key);
         // An HSM that is away says nothing about the key: it is checked at the next use.
         if (!kcv && kcv.error() != Errc::key_missing) return Unexpected{Status::device_failure};
-        found->health =
-            kcv && *kcv == found->row.kcv ? Register::Health::sound : Register::Health::quarantined;
+        const bool sound = kcv && *kcv == found->row.kcv;
+        found->health = sound ? Register::Health::sound : Register::Health::quarantined;
+        if (!sound) audit_quarantine(*found);
     }
     if (found->health == Register::Health::quarantined) return Unexpected{Status::device_failure};
     return found;
+}
+
+void ModuleContext::audit_quarantine(const Register& found) noexcept {
+    audit.add(AuditEvent::register_quarantined, [&found](TextWriter& text) {
+        text.put("REG").number(found.row.number).put(";SGC").number(found.row.attributes.sgc, 10);
+        text.put(";KRN").number(found.row.attributes.krn).put(";");
+    });
 }
 
 Module::Module(const ModuleSettings& settings, Hsm& hsm, Store& store, Clock& clock, Random& random)
@@ -44,7 +52,8 @@ Module::Module(const ModuleSettings& settings, Hsm& hsm, Store& store, Clock& cl
                .audit = audit_,
                .doomed = doomed_,
                .verify_limit = verify_limit_,
-               .now = {.time = {}, .tid_window_days = settings_.tid_window_days}} {
+               .now = {.time = {}, .tid_window_days = settings_.tid_window_days},
+               .store_error = {}} {
 }
 
 Result<void> Module::start(std::span<const SelfTest> self_tests) {
@@ -52,12 +61,39 @@ Result<void> Module::start(std::span<const SelfTest> self_tests) {
         latch_error_state();
         return {};
     }
-    auto state = store_.load_state();
+    if (const auto loaded = load(); !loaded) return loaded;
+    audit_.set_time(now());
+    if (const auto reconciled = reconcile(); !reconciled) return reconciled;
+    audit_start();
+    return commit_changes({});
+}
+
+/// What the store holds; also when it could not hold what memory does.
+Result<void> Module::load() {
+    const auto state = store_.load_state();
     if (!state) return Unexpected{state.error()};
     state_ = *state;
+    registers_.clear();
+    slots_.clear();
+    staged_.clear();
+    audit_.clear();
+    doomed_.clear();
+    context_.store_error.reset();
     if (const auto loaded = load_slots(); !loaded) return loaded;
-    if (const auto loaded = load_registers(); !loaded) return loaded;
-    return reconcile();
+    return load_registers();
+}
+
+void Module::audit_start() noexcept {
+    for (std::uint16_t number = 1; number <= settings_.registers; ++number) {
+        const Register* found = registers_.find(number);
+        if (found != nullptr && found->health == Register::Health::quarantined)
+            context_.audit_quarantine(*found);
+    }
+    audit_.add(AuditEvent::started, [this](TextWriter& text) {
+        text.put("FWI").put(settings_.firmware_id.view());
+        text.put(state_.running ? ";STP0;" : ";STP1;").put(settings_.hsm.view());
+    });
+    state_.running = true;
 }
 
 Result<void> Module::load_slots() {
@@ -123,8 +159,7 @@ Result<void> Module::reconcile() {
         audit_.add(AuditEvent::orphan_destroyed, [&id](TextWriter& text) { text.put("KEY").hex(id); });
     }
     doomed_.clear();
-    update_time();
-    return commit_changes({}) ? Result<void>{} : Unexpected{Errc::storage_failed};
+    return {};
 }
 
 void Module::execute(std::span<Exchange* const> batch) noexcept {
@@ -141,13 +176,64 @@ void Module::execute(std::span<Exchange* const> batch) noexcept {
     }
 }
 
-bool Module::administer(AuditEvent event, std::string_view text) noexcept {
-    if (in_error_state()) return false;
+/// What a commit's end means to the module.
+Result<void> Module::finish(Result<void> committed) noexcept {
+    // Without room nothing was written: the module goes on with what the store holds.
+    if (!committed && committed.error() == Errc::storage_full && load()) return committed;
+    if (!committed) latch_error_state();
+    return committed;
+}
+
+Result<void> Module::administer(AuditEvent event, std::string_view text) noexcept {
+    if (in_error_state()) return Unexpected{Errc::storage_failed};
     update_time();
     audit_.add(event, [text](TextWriter& entry) { entry.put(text.substr(0, AuditEntry::kLongestText)); });
-    if (commit_changes({})) return true;
-    latch_error_state();
-    return false;
+    return finish(commit_changes({}));
+}
+
+Result<void> Module::tamper(std::string_view text) noexcept {
+    state_.tampered = true;
+    const auto recorded = administer(AuditEvent::tampered, text);
+    // Also when it could not be recorded.
+    state_.tampered = true;
+    return recorded;
+}
+
+Result<void> Module::zeroise(std::string_view text) noexcept {
+    if (in_error_state()) return Unexpected{Errc::storage_failed};
+    // The keys first: whatever happens afterwards, they are gone, and this can be done again.
+    if (const auto gone = context_.hsm.destroy_all_keys(); !gone) return gone;
+    for (std::uint16_t number = 1; number <= RegisterTable::kMost; ++number) {
+        if (registers_.find(number) != nullptr) context_.put(store_.remove_register(number));
+    }
+    for (std::uint8_t number = 1; number <= SlotTable::kMost; ++number)
+        context_.put(store_.remove_slot(number));
+    context_.put(store_.remove_all_staged());
+    registers_.clear();
+    slots_.clear();
+    staged_.clear();
+    state_.phase = Phase::manufacturing;
+    state_.smid = {};
+    state_.smid_firmware = {};
+    state_.agreement_key = {};
+    state_.instruction_key = {};
+    state_.tokens_issued = 0;
+    state_.tampered = false;
+    return administer(AuditEvent::zeroised, text);
+}
+
+Result<void> Module::keep_time(std::chrono::seconds age) noexcept {
+    update_time();
+    if (in_error_state() || settings_.clock_is_preset || context_.now.time - state_.time_mark < age)
+        return {};
+    state_.time_mark = context_.now.time;
+    return finish(store_.commit(state_, {}));
+}
+
+Result<void> Module::stop() noexcept {
+    if (!state_.running) return {};
+    state_.running = false;
+    return administer(AuditEvent::stopped, "");
 }
 
 void Module::execute_together(std::span<Exchange* const> batch) noexcept {
@@ -160,7 +246,7 @@ void Module::execute_together(std::span<Exchange* const> batch) noexcept {
         update_time();
         for (Command& command : commands) check(command);
         derive_and_build(commands);
-        if (!commit_changes(commands)) latch_error_state();
+        static_cast<void>(commit_batch(commands));
     }
     if (in_error_state()) {
         for (const Command& command : commands) {
@@ -169,19 +255,40 @@ void Module::execute_together(std::span<Exchange* const> batch) noexcept {
     }
 }
 
+Result<void> Module::commit_batch(std::span<Command> commands) noexcept {
+    const auto first_change = std::ranges::find_if(commands, &Command::changes_state);
+    const auto committed = finish(commit_changes(commands));
+    if (committed || in_error_state()) return committed;
+    // What was read behind a change may be of it.
+    for (Command& command : std::ranges::subrange(first_change, commands.end())) {
+        if (!command.exchange->answer.is_link_error()) command.refuse(Status::device_failure);
+    }
+    return committed;
+}
+
 void Module::update_time() noexcept {
     const CivilTime host = clock_.now();
     if (settings_.clock_is_preset) {
         context_.now.time = host;
+        audit_.set_time(host);
         return;
     }
     context_.now.time = std::max(host, state_.time_mark);
-    context_.clock_behind = host + kClockTolerance < state_.time_mark;
+    audit_.set_time(context_.now.time);
+    const bool behind = host + kClockTolerance < state_.time_mark;
+    if (behind && !context_.clock_behind) {
+        audit_.add(AuditEvent::clock_behind, [](TextWriter&) {});
+    }
+    context_.clock_behind = behind;
 }
 
 void Module::check(Command& command) noexcept {
     Exchange& exchange = *command.exchange;
     const CommandRow* row = find_command(exchange.message);
+    if (state_.tampered && (row == nullptr || !row->exists_in(Phase::tampered))) {
+        exchange.answer.set_link_error(Status::tampered_state);
+        return;
+    }
     const bool known = row != nullptr && row->exists_in(state_.phase) && !row->is_link_command() &&
                        (row->role == LinkRole::vend || exchange.role == LinkRole::full);
     if (!known) {
@@ -196,6 +303,11 @@ void Module::check(Command& command) noexcept {
         parse_fields(exchange.message.substr(row->header.size()), row->fields, settings_.registers);
     if (!fields) {
         command.refuse(fields.error());
+        return;
+    }
+    if (row->effect == Effect::audited && store_.audit_room() < AuditList::kMost) {
+        // What cannot be recorded is not done.
+        command.refuse(Status::device_failure);
         return;
     }
     command.fields = *fields;
@@ -233,18 +345,30 @@ void Module::build(Command& command, std::span<DerivationResult> keys) noexcept 
     for (DerivationResult& result : keys) result.key.clear();
 }
 
-bool Module::commit_changes(std::span<const Command> commands) noexcept {
-    if (context_.store_failed || audit_.overflow()) return false;
-    if (audit_.empty() && std::ranges::none_of(commands, &Command::changes_state)) return true;
+void Module::put_debits(std::span<const Command> commands) noexcept {
+    for (const Command& command : commands) {
+        Register* key_register = command.changes_state ? command.key_register : nullptr;
+        if (key_register == nullptr || !key_register->debited) continue;
+        key_register->debited = false;
+        context_.put(store_.put_counters(key_register->row));
+    }
+}
+
+Result<void> Module::commit_changes(std::span<const Command> commands) noexcept {
+    if (audit_.overflow()) return Unexpected{Errc::storage_failed};
+    if (audit_.empty() && !context_.store_error && std::ranges::none_of(commands, &Command::changes_state))
+        return {};
     if (!settings_.clock_is_preset) state_.time_mark = context_.now.time;
-    if (!store_.commit(state_, audit_.entries())) return false;
+    put_debits(commands);
+    if (context_.store_error) return Unexpected{*context_.store_error};
+    if (const auto committed = store_.commit(state_, audit_.entries()); !committed) return committed;
     audit_.clear();
     for (const KeyId& id : doomed_.ids()) {
         // One that stays behind is an orphan at the next start.
         static_cast<void>(context_.hsm.destroy_key(id));
     }
     doomed_.clear();
-    return true;
+    return {};
 }
 
 }  // namespace sts6

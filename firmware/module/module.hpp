@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -25,7 +26,8 @@ class Module {
     /// The references must outlive the module.
     Module(const ModuleSettings& settings, Hsm& hsm, Store& store, Clock& clock, Random& random);
 
-    /// Runs the self-test, reads the stored state and destroys the keys that no row of it names. A failing
+    /// Runs the self-test, reads the stored state, destroys the keys that no row of it names, and audits the
+    /// start. A failing
     /// self-test latches the error state and is no error here: the module then answers GL!ER58 to everything.
     /// Errors: those of the store and of the HSM; invalid_argument when a register is stored beyond the
     /// configured number.
@@ -33,13 +35,31 @@ class Module {
 
     /// Executes at most kMaxBatch commands in their order and fills in every answer. Returns when what they
     /// changed is durable; when that fails the error state is latched and every answer that depends on it is
-    /// GL!ER58. Vending commands share a commit, each command of key management has its own. Allocates
-    /// nothing.
+    /// GL!ER58. Without room on the disk nothing has changed instead, what depends on a change is answered
+    /// 01, and the next batch may find room. Vending commands share a commit, each command of key management
+    /// has its own. Allocates nothing.
     void execute(std::span<Exchange* const> batch) noexcept;
 
-    /// Makes what officers have put into the store durable, with its audit entry; as when a command's commit
-    /// fails, false latches the error state. On the thread of execute(), between two calls of it.
-    [[nodiscard]] bool administer(AuditEvent event, std::string_view text) noexcept;
+    // Between two calls of execute(), on its thread. What fails in them fails as a command's commit does:
+    // storage_full, and nothing has changed; otherwise the error state is latched.
+
+    /// Makes what officers have put into the store durable, with its audit entry.
+    [[nodiscard]] Result<void> administer(AuditEvent event, std::string_view text) noexcept;
+
+    /// Latches the tampered state: it ends when the module is zeroised.
+    [[nodiscard]] Result<void> tamper(std::string_view text) noexcept;
+
+    /// Destroys every key of the module in the PKCS#11 token, looks whether any is left, and forgets
+    /// registers, slots and identity: the module is in its manufacturing phase again. The audit stays, and so
+    /// does what officers have put since the last commit. An error of the HSM: some keys may be gone, the
+    /// rest is as it was.
+    [[nodiscard]] Result<void> zeroise(std::string_view text) noexcept;
+
+    /// Commits the time mark when it is `age` old; nothing when it is younger.
+    [[nodiscard]] Result<void> keep_time(std::chrono::seconds age) noexcept;
+
+    /// Audits a clean stop. Nothing is executed afterwards.
+    [[nodiscard]] Result<void> stop() noexcept;
 
     /// Latched until the process ends.
     [[nodiscard]] bool in_error_state() const noexcept {
@@ -55,15 +75,20 @@ class Module {
     }
 
   private:
+    [[nodiscard]] Result<void> load();
     [[nodiscard]] Result<void> load_registers();
     [[nodiscard]] Result<void> load_slots();
+    void audit_start() noexcept;
+    [[nodiscard]] Result<void> finish(Result<void> committed) noexcept;
     [[nodiscard]] Result<void> reconcile();
     [[nodiscard]] bool is_referenced(const KeyId& id) noexcept;
     void execute_together(std::span<Exchange* const> batch) noexcept;
     void check(Command& command) noexcept;
     void derive_and_build(std::span<Command> commands) noexcept;
     void build(Command& command, std::span<DerivationResult> keys) noexcept;
-    [[nodiscard]] bool commit_changes(std::span<const Command> commands) noexcept;
+    void put_debits(std::span<const Command> commands) noexcept;
+    [[nodiscard]] Result<void> commit_changes(std::span<const Command> commands) noexcept;
+    [[nodiscard]] Result<void> commit_batch(std::span<Command> commands) noexcept;
     void update_time() noexcept;
     void latch_error_state() noexcept { error_state_.store(true, std::memory_order_release); }
 

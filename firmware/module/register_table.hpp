@@ -22,6 +22,10 @@ struct Register {
     RegisterRow row;
     KeyHandle key{};
     Health health = Health::unchecked;
+    bool debited = false;  ///< in this batch: the counters are not stored yet
+    // Audited once while the key is in force: whoever tries on and on does not fill the log.
+    bool told_exhausted = false;
+    bool told_issue_until = false;
 };
 
 /// Registers 1..4096, most of them empty.
@@ -31,10 +35,11 @@ class RegisterTable {
 
     /// Precondition: 1 <= row.number <= kMost.
     Register& set(const RegisterRow& row) noexcept {
-        return places_[row.number - 1U].emplace(Register{row, {}, {}});
+        return places_[row.number - 1U].emplace(Register{.row = row});
     }
 
     void remove(std::uint16_t number) noexcept { places_[number - 1U].reset(); }
+    void clear() noexcept { places_.fill(std::nullopt); }
 
     /// Null when the register is empty or out of range.
     [[nodiscard]] Register* find(std::uint32_t number) noexcept {

@@ -18,6 +18,7 @@ struct ModuleSettings {
     /// for an envelope.
     std::array<std::uint8_t, 8> firmware_hash{};
     sts::StaTables sta_tables = sts::kSampleStaTables;
+    FixedText<200> hsm;            ///< the PKCS#11 token and its strategies, for the audit of a start
     bool lab = false;              ///< no limit on failed verifications
     bool clock_is_preset = false;  ///< --lab-time: the time mark is neither applied nor raised
 };

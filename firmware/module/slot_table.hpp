@@ -21,6 +21,7 @@ class SlotTable {
     /// Precondition: 1 <= slot.number <= kMost.
     void set(const Slot& slot) noexcept { places_[slot.number - 1U] = slot; }
     void remove(std::uint8_t number) noexcept { places_[number - 1U].reset(); }
+    void clear() noexcept { places_.fill(std::nullopt); }
 
     /// The slot of a KMC, or null.
     [[nodiscard]] Slot* find(std::string_view kmc_operator, std::string_view kmc_name) noexcept {

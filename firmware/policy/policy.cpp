@@ -69,4 +69,14 @@ std::optional<Status> check_key_change(const KeyChangeChecks& checks, const Slot
     return std::nullopt;
 }
 
+Result<Debit, Status> debit_for(const Rules& rules, const Counters& left, std::uint32_t subclass,
+                                const Amount& amount) noexcept {
+    const bool in_units = rules.limits[subclass] == Limit::units;
+    const auto& counter = in_units ? left.units : left.currency;
+    if (!counter || (amount.negative && !rules.negative_amounts_debit)) return Debit{};
+    if (amount.magnitude > *counter) return Unexpected{Status::insufficient_credit_balance};
+    return in_units ? Debit{.units = amount.magnitude, .currency = 0}
+                    : Debit{.units = 0, .currency = amount.magnitude};
+}
+
 }  // namespace sts6::policy

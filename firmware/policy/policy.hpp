@@ -9,6 +9,7 @@
 
 #include "firmware/util/vending_key.hpp"
 #include "sts6/civil_time.hpp"
+#include "sts6/result.hpp"
 #include "sts6/status.hpp"
 
 namespace sts6::policy {
@@ -36,6 +37,9 @@ struct KeyChangeChecks {
     bool active_from;           ///< 43, of the new key
 };
 
+/// Which limit of its key a credit token is paid from.
+enum class Limit : std::uint8_t { units, currency };
+
 struct Rules {
     /// By KTC: no credit under a default key; a common key only on magnetic cards, TCT 1.
     std::array<CreditUse, 4> credit_use;
@@ -44,6 +48,8 @@ struct Rules {
     Checks verification;  ///< of a token with a TID
     KeyChangeChecks key_change;
     Checks verification_without_tid;  ///< of a key change token, and of a layout that is not known
+    std::array<Limit, 8> limits;      ///< by class 0 SubClass; classes 1 and 2 are paid from neither
+    bool negative_amounts_debit;      ///< a currency amount below zero takes its magnitude, else nothing
 };
 
 inline constexpr Rules kRules = {
@@ -75,6 +81,9 @@ inline constexpr Rules kRules = {
                                  .issue_until = true,
                                  .key_expiry = false,
                                  .tid_window = false},
+    .limits = {Limit::units, Limit::units, Limit::units, Limit::units, Limit::currency, Limit::currency,
+               Limit::currency, Limit::currency},
+    .negative_amounts_debit = false,
 };
 
 /// The module's clock as the policy sees it.
@@ -118,5 +127,28 @@ constexpr bool never_credits(const Rules& rules, KeyType ktc) noexcept {
 /// The first rule that the token breaks in the order 05, 48, 42, 41, 44, or none.
 std::optional<Status> check_token(const Rules& rules, const Checks& checks, const KeyAttributes& key,
                                   const TokenRequest& request, const Now& now) noexcept;
+
+/// What is left of a key's limits; none = unlimited.
+struct Counters {
+    std::optional<std::uint64_t> units;     ///< of ULM, in tenths of a unit
+    std::optional<std::uint64_t> currency;  ///< of CLM, in 0.00001 of the currency unit
+};
+
+/// The decoded amount of a credit token, in the unit of the counter that it is paid from.
+struct Amount {
+    bool negative = false;
+    std::uint64_t magnitude = 0;  ///< one that does not fit is the largest: no counter holds as much
+};
+
+/// What a token takes from its key's counters, in their units.
+struct Debit {
+    std::uint64_t units = 0;
+    std::uint64_t currency = 0;
+};
+
+/// The whole amount or nothing: 31 when the counter holds less. An unlimited key is debited nothing.
+/// Precondition: subclass < 8.
+Result<Debit, Status> debit_for(const Rules& rules, const Counters& left, std::uint32_t subclass,
+                                const Amount& amount) noexcept;
 
 }  // namespace sts6::policy

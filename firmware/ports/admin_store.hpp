@@ -48,6 +48,8 @@ class AdminStore {
     [[nodiscard]] virtual Result<void> remove_officer(std::string_view name) = 0;
     [[nodiscard]] virtual Result<void> put_approval(const KmcApproval& approval) = 0;
     [[nodiscard]] virtual Result<void> remove_approval(const Sha384& digest) = 0;
+    /// Records up to this one were exported. not_found: there is none; invalid_argument: it was already.
+    [[nodiscard]] virtual Result<void> acknowledge_audit(std::uint64_t sequence) = 0;
 };
 
 }  // namespace sts6

@@ -7,7 +7,9 @@
 #include <span>
 #include <string_view>
 
+#include "firmware/util/fixed_text.hpp"
 #include "firmware/util/text_writer.hpp"
+#include "sts6/civil_time.hpp"
 
 namespace sts6 {
 
@@ -29,11 +31,12 @@ enum class AuditEvent : std::uint8_t {
     return "unknown";
 }
 
-/// One entry: never a key, a secret or a meter number.
+/// One entry, before it has its place in the chain: never a key or a secret.
 struct AuditEntry {
     static constexpr std::size_t kLongestText = 240;
 
     AuditEvent event{};
+    CivilTime time{};  ///< module time
     std::array<char, kLongestText> buffer{};
     std::size_t size = 0;
 
@@ -54,6 +57,7 @@ class AuditList {
         }
         AuditEntry& entry = entries_[size_++];
         entry.event = event;
+        entry.time = time_;
         TextWriter text(entry.buffer);
         write(text);
         entry.size = text.written().size();
@@ -62,6 +66,8 @@ class AuditList {
         return std::span(entries_).first(size_);
     }
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    /// What entries that are added from now on happened at.
+    void set_time(CivilTime time) noexcept { time_ = time; }
     /// Something happened that is not among the entries: nothing of the batch may be acknowledged.
     [[nodiscard]] bool overflow() const noexcept { return overflow_; }
     void clear() noexcept {
@@ -71,8 +77,30 @@ class AuditList {
 
   private:
     std::array<AuditEntry, kMost> entries_{};
+    CivilTime time_{};
     std::size_t size_ = 0;
     bool overflow_ = false;
+};
+
+using Sha256 = std::array<std::uint8_t, 32>;
+
+/// An entry in its place. The chain: hash = SHA-256 of the hash before it and of the ASCII text
+/// "<sequence>|<CCYYMMDDThhmmssZ>|<event>|<text>" (docs/formats.md).
+struct AuditRecord {
+    std::uint64_t sequence = 0;  ///< from 1 on, never used again
+    CivilTime time{};
+    std::uint8_t event = 0;
+    FixedText<AuditEntry::kLongestText> text;
+    Sha256 hash{};
+};
+
+/// The log as a whole. It is empty when last is first - 1.
+struct AuditHead {
+    std::uint64_t first = 1;  ///< the oldest record that is kept
+    std::uint64_t last = 0;
+    std::uint64_t acknowledged = 0;  ///< records up to it were exported, and may be dropped
+    Sha256 base{};                   ///< the hash before `first`
+    Sha256 hash{};                   ///< of `last`
 };
 
 }  // namespace sts6

@@ -136,6 +136,10 @@ class Hsm {
     /// Any key of this module, by its name; durable when it returns. key_missing when there is none.
     [[nodiscard]] virtual Result<void> destroy_key(const KeyId& id) = 0;
 
+    /// Every key of this module, the one that wraps too, and looks whether any is left. An error: some may
+    /// be.
+    [[nodiscard]] virtual Result<void> destroy_all_keys() = 0;
+
     /// The names of this module's keys in the PKCS#11 token, of every kind but the key that wraps, from the
     /// one at `index` on; how many of `ids` were filled. They are enumerated anew when index is 0.
     [[nodiscard]] virtual Result<std::size_t> list_keys(std::size_t index, std::span<KeyId> ids) = 0;

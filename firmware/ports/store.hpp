@@ -78,6 +78,8 @@ struct ModuleState {
     EcPoint instruction_key{};        ///< verifies signed instructions
     std::uint64_t tokens_issued = 0;  ///< VC, VM and VK sets since initialisation
     CivilTime time_mark{};            ///< highest module time that was committed
+    bool running = false;             ///< started and not stopped; found true at a start, it was killed
+    bool tampered = false;            ///< latched until the module is zeroised
 };
 
 class Store {
@@ -101,17 +103,30 @@ class Store {
     /// Whether two officers have approved the PKKMC record of this digest.
     [[nodiscard]] virtual Result<bool> is_approved(const Sha384& kmc_record) = 0;
 
+    [[nodiscard]] virtual AuditHead audit_head() noexcept = 0;
+
+    /// A record from audit_head().first to .last; not_found outside.
+    [[nodiscard]] virtual Result<AuditRecord> load_audit(std::uint64_t sequence) = 0;
+
+    /// How many more entries can be recorded before unacknowledged ones would be lost; the largest number
+    /// when the oldest may be dropped.
+    [[nodiscard]] virtual std::uint64_t audit_room() noexcept = 0;
+
     // Changes. They become durable with the next commit(), together; a failure here is as final as one there.
 
     [[nodiscard]] virtual Result<void> put_register(const RegisterRow& row) = 0;
     [[nodiscard]] virtual Result<void> remove_register(std::uint16_t number) = 0;
+    /// The counters of a register that is stored; nothing else of it changes.
+    [[nodiscard]] virtual Result<void> put_counters(const RegisterRow& row) = 0;
     [[nodiscard]] virtual Result<void> put_slot(const Slot& slot) = 0;
     [[nodiscard]] virtual Result<void> remove_slot(std::uint8_t number) = 0;
     [[nodiscard]] virtual Result<void> put_staged(const StagedKey& key) = 0;
     [[nodiscard]] virtual Result<void> remove_all_staged() = 0;
 
     /// Makes the state and all changes since the last commit durable in one transaction, before it returns,
-    /// with the audit of them. A failure is final: the caller latches its error state and does not try again.
+    /// with the audit of them. storage_full: nothing of it was written, what the store holds is what it held
+    /// at the last commit, and a later commit may succeed. Any other failure is final: the caller latches its
+    /// error state and does not try again.
     [[nodiscard]] virtual Result<void> commit(const ModuleState& state,
                                               std::span<const AuditEntry> audit) = 0;
 };

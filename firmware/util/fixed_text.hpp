@@ -11,6 +11,8 @@ namespace sts6 {
 template <std::size_t N>
 class FixedText {
   public:
+    static constexpr std::size_t kCapacity = N;
+
     constexpr FixedText() = default;
 
     [[nodiscard]] constexpr bool assign(std::string_view text) noexcept {

@@ -37,8 +37,9 @@ enum class CommandId : std::uint8_t {
 #undef STS6_COMMAND
 };
 
-/// A module is in one phase; a row names the set in which its command exists.
-enum class Phase : std::uint8_t { manufacturing = 1, operational = 2 };
+/// A module is in one phase; a row names the set in which its command exists. `tampered` takes the place of
+/// either while that state is latched.
+enum class Phase : std::uint8_t { manufacturing = 1, operational = 2, tampered = 4 };
 
 /// What a link may do. `full` includes `vend`.
 enum class LinkRole : std::uint8_t { vend, full };
@@ -103,7 +104,8 @@ inline constexpr FieldSpec kKmcid = printable("KMCID", 1, 160);
 inline constexpr std::uint8_t kNoPhase = 0;
 inline constexpr std::uint8_t kManufacturing = static_cast<std::uint8_t>(Phase::manufacturing);
 inline constexpr std::uint8_t kOperational = static_cast<std::uint8_t>(Phase::operational);
-inline constexpr std::uint8_t kAnyPhase = kManufacturing | kOperational;
+inline constexpr std::uint8_t kUntampered = kManufacturing | kOperational;
+inline constexpr std::uint8_t kAnyPhase = kUntampered | static_cast<std::uint8_t>(Phase::tampered);
 
 template <class... Specs>
 constexpr std::array<FieldSpec, sizeof...(Specs)> fields(Specs... specs) {

@@ -12,9 +12,10 @@
 #include <openssl/sha.h>
 
 #include "firmware/keyload/records.hpp"
+#include "src/admin/audit_page.hpp"
 #include "src/admin/officers.hpp"
+#include "src/admin/text.hpp"
 #include "sts6/exit_code.hpp"
-#include "sts6/hex.hpp"
 
 namespace sts6::admin {
 
@@ -38,18 +39,6 @@ T required(Result<T> result, const char* what) {
 }
 void required(const Result<void>& result, const char* what) {
     if (!result) refuse(std::string(what) + ": " + errc_text(result.error()), kExitErrorState);
-}
-
-std::string hex_text(std::span<const std::uint8_t> octets) {
-    std::string text(2 * octets.size(), '0');
-    write_hex(octets, text.data());
-    return text;
-}
-
-std::string date_text(CivilTime time) {
-    const auto digits = format_civil_time(time);
-    const std::string_view text(digits.data(), digits.size());
-    return std::string(text.substr(0, 8)) + "T" + std::string(text.substr(8)) + "Z";
 }
 
 std::vector<Officer> officers_of(AdminStore& store) {
@@ -88,7 +77,15 @@ void on_module(const Services& services, Work work) {
 }
 
 void commit(const Services& services, AuditEvent event, const std::string& text) {
-    if (!services.commit(event, text)) refuse("the module is in its error state", kExitErrorState);
+    required(services.commit(event, text), "the change could not be made durable");
+}
+
+/// What cannot be recorded is not done.
+void require_audit_room(const Services& services) {
+    on_module(services, [&services] {
+        if (services.store.audit_room() >= AuditList::kMost) return;
+        refuse("the audit log is full: export it, then `sts6ctl audit acknowledge`");
+    });
 }
 
 /// A name and a PIN that somebody has presented; the PIN is wiped with it.
@@ -132,6 +129,7 @@ void verify(const Services& services, const Officer& officer, const std::string&
 
 /// Two different officers with their PINs; their names.
 std::string two_officers(const Services& services, const json& request) {
+    require_audit_room(services);
     const std::vector<Presented> presented = presented_in(request);
     if (presented.size() != 2) refuse("two officers are needed", kExitUsage);
     if (presented[0].name == presented[1].name) refuse("two different officers are needed", kExitUsage);
@@ -144,6 +142,12 @@ std::string two_officers(const Services& services, const json& request) {
         verify(services, *found, one.pin);
     }
     return presented[0].name + " and " + presented[1].name;
+}
+
+/// Fit for a record of the audit.
+std::string printable(std::string text) {
+    for (char& c : text) c = c >= ' ' && c < '~' ? c : '?';
+    return text;
 }
 
 Sha384 digest_of(std::string_view record) {
@@ -272,12 +276,65 @@ json status(const Services& services) {
     return {{"ok", true}, {"status", answer}};
 }
 
+json audit(const Services& services, const json& request) {
+    json answer;
+    on_module(services, [&] {
+        answer = json::parse(
+            required(audit_page(services.store, request.at("from").get<std::uint64_t>()), "the audit log"));
+    });
+    answer["ok"] = true;
+    return answer;
+}
+
+/// Who names the hash of a record has read it.
+json audit_acknowledge(const Services& services, const json& request) {
+    const auto sequence = request.at("sequence").get<std::uint64_t>();
+    const auto hash = request.at("hash").get<std::string>();
+    on_module(services, [&] {
+        if (sequence <= services.store.audit_head().acknowledged)
+            refuse("record " + std::to_string(sequence) + " was acknowledged already");
+        const auto record = services.store.load_audit(sequence);
+        if (!record || hex_text(record->hash) != hash)
+            refuse("the log has no such record: that file is of another module", kExitIntegrity);
+        required(services.admin_store.acknowledge_audit(sequence), "the audit log");
+        commit(services, AuditEvent::log_acknowledged, "up to " + std::to_string(sequence));
+    });
+    return {{"ok", true}, {"acknowledged", sequence}};
+}
+
+/// From a tamper switch: nobody is asked.
+json tamper(const Services& services, const json& request) {
+    const auto reason = request.value("reason", std::string());
+    on_module(services, [&] { required(services.tamper(printable(reason)), "the tampered state"); });
+    return {{"ok", true}};
+}
+
+json zeroise(const Services& services, const json& request) {
+    const auto module_id = request.at("module_id").get<std::string>();
+    on_module(services, [&] {
+        const ModuleState state = required(services.store.load_state(), "the module's state");
+        if (state.module_id.view() != module_id)
+            refuse("the ModuleID is another one: nothing was destroyed", kExitUsage);
+    });
+    const std::string officers = two_officers(services, request);
+    on_module(services, [&] {
+        for (const KmcApproval& approval : approvals_of(services.admin_store))
+            required(services.admin_store.remove_approval(approval.digest), "the approved KMCs");
+        required(services.zeroise(officers), "keys may be left: do it again");
+    });
+    return {{"ok", true}, {"module_id", module_id}};
+}
+
 json dispatch(const Services& services, const json& request) {
     const auto command = request.at("command").get<std::string>();
     if (command == "status") return status(services);
     if (command == "kmc-list") return kmc_list(services);
     if (command == "kmc-approve") return kmc_approve(services, request);
     if (command == "kmc-remove") return kmc_remove(services, request);
+    if (command == "audit") return audit(services, request);
+    if (command == "audit-acknowledge") return audit_acknowledge(services, request);
+    if (command == "tamper") return tamper(services, request);
+    if (command == "zeroise") return zeroise(services, request);
     if (command == "officer-list") return officer_list(services);
     if (command == "officer-add") return officer_put(services, request, true);
     if (command == "officer-pin") return officer_put(services, request, false);
@@ -348,6 +405,7 @@ std::string status_of(Store& store) {
                    {"hardware_id", state.hardware_id.view()},
                    {"smid", state.smid.view()},
                    {"sm_public_key_record", ""},
+                   {"tampered", state.tampered},
                    {"tokens_issued", state.tokens_issued}};
     if (!state.smid.empty()) {
         std::array<char, 1024> buffer{};
@@ -384,6 +442,11 @@ std::string status_of(Store& store) {
         if (row->currency_left) key["currency_left_100000ths"] = *row->currency_left;
         registers.push_back(std::move(key));
     }
+    const AuditHead head = store.audit_head();
+    status["audit"] = {{"first", head.first},
+                       {"last", head.last},
+                       {"acknowledged", head.acknowledged},
+                       {"hash", hex_text(head.hash)}};
     status["slots"] = std::move(slots);
     status["registers"] = std::move(registers);
     return status.dump();

@@ -17,8 +17,12 @@ namespace sts6::admin {
 struct Services {
     Store& store;
     AdminStore& admin_store;
-    /// Makes changes that were put durable, with their audit; false: the module is in its error state.
-    std::function<bool(AuditEvent, std::string_view)> commit;
+    /// Makes changes that were put durable, with their audit.
+    std::function<Result<void>(AuditEvent, std::string_view)> commit;
+    /// Latches the tampered state.
+    std::function<Result<void>(std::string_view reason)> tamper;
+    /// Destroys every key, with what was put.
+    std::function<Result<void>(std::string_view officers)> zeroise;
     /// Module time.
     std::function<CivilTime()> now;
     /// What the daemon adds to a status, as a JSON object: firmware, HSM, error state.

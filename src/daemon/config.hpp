@@ -13,12 +13,14 @@
 namespace sts6 {
 
 struct Config {
-    std::string tcp = "127.0.0.1:5100";  ///< HOST:PORT; empty = no TCP link
-    std::uint32_t registers = 64;        ///< 1..4096
-    std::uint32_t tid_window_days = 7;   ///< 0..3650; 0 = off
-    bool gler_unframed = false;          ///< send GL!ER without its envelope
-    std::filesystem::path sta_tables;    ///< the licensee's EA07 tables; empty = the sample set
-    std::string log_level = "info";      ///< trace, debug, info, warn, error
+    std::string tcp = "127.0.0.1:5100";      ///< HOST:PORT; empty = no TCP link
+    std::uint32_t registers = 64;            ///< 1..4096
+    std::uint32_t tid_window_days = 7;       ///< 0..3650; 0 = off
+    bool gler_unframed = false;              ///< send GL!ER without its envelope
+    std::filesystem::path sta_tables;        ///< the licensee's EA07 tables; empty = the sample set
+    std::uint32_t audit_capacity = 100'000;  ///< records, 1,000..10,000,000
+    bool audit_force = false;                ///< records that nobody acknowledged are never dropped
+    std::string log_level = "info";          ///< trace, debug, info, warn, error
 
     std::filesystem::path hsm_module;  ///< the PKCS#11 library
     std::string hsm_token_label;

@@ -15,6 +15,7 @@
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
 #include <spdlog/spdlog.h>
 
 #include "firmware/commands/link.hpp"
@@ -42,6 +43,9 @@ using asio::ip::tcp;
 
 // Clients that do not take their last answer are left behind after this.
 constexpr std::chrono::seconds kLongestStop{5};
+
+// How old the stored time mark may get while nothing is vended.
+constexpr std::chrono::seconds kTimeMarkAge{30};
 
 // Files for the database and the PKCS#11 library. Clients must not take them: SoftHSM, when it can open no
 // file, says that the keys are gone.
@@ -84,6 +88,7 @@ std::string endpoint_text(const tcp::endpoint& endpoint) {
 
 std::string_view phase_text(const Module& module) {
     if (module.in_error_state()) return "error";
+    if (module.state().tampered) return "tampered";
     return module.phase() == Phase::operational ? "operational" : "manufacturing";
 }
 
@@ -96,6 +101,18 @@ void log_start(const ModuleState& state, const ModuleSettings& settings, const p
     if (state.profile == Profile::lab) {
         spdlog::warn("LAB profile: RND is fixed and the TID window is off; not for tokens that are sold");
     }
+}
+
+/// Token and strategies, as text of an audit record.
+std::string hsm_for_audit(const p11::Pkcs11Hsm& hsm) {
+    std::string text = "HSM " + hsm.identity().model + ", library " + hsm.identity().library;
+    for (const std::string& line : hsm.capabilities().lines) {
+        for (const char* strategy : {"key agreement", "AES-192-CCM", "keys are used"}) {
+            if (line.starts_with(strategy)) text += "; " + line;
+        }
+    }
+    for (char& c : text) c = c >= ' ' && c < '~' ? c : '?';
+    return text.substr(0, decltype(ModuleSettings::hsm)::kCapacity);
 }
 
 /// The module only answers 01 for such a register.
@@ -124,6 +141,7 @@ class Daemon {
     Outcome<void> open_state(const DaemonOptions& options);
     Outcome<void> start_module(const DaemonOptions& options);
     Outcome<void> open_admin_socket();
+    void keep_time();
     void stop();
 
     std::filesystem::path dir_;
@@ -144,6 +162,7 @@ class Daemon {
     std::optional<TcpListener> tcp_;
     std::optional<ModuleThread> module_thread_;
     std::optional<admin::AdminSocket> admin_;
+    asio::steady_timer time_mark_due_{loop_};
 };
 
 Outcome<void> Daemon::prepare(const DaemonOptions& options) {
@@ -180,7 +199,8 @@ Outcome<void> Daemon::read_configuration(const DaemonOptions& options) {
 
 Outcome<void> Daemon::open_state(const DaemonOptions& options) {
     const auto database = StateDir(options.dir).database();
-    auto store = SqliteStore::open(database);
+    auto store =
+        SqliteStore::open(database, {.capacity = config_.audit_capacity, .force = config_.audit_force});
     if (!store) return fail_at(database.string(), store.error());
     store_ = std::move(*store);
     auto state = store_->load_state();
@@ -200,6 +220,7 @@ Outcome<void> Daemon::start_module(const DaemonOptions& options) {
     settings.sta_tables = tables_.tables;
     settings.clock_is_preset = options.lab_time.has_value();
     if (auto named = identify_firmware(tables_.name, settings); !named) return named;
+    static_cast<void>(settings.hsm.assign(hsm_for_audit(*hsm_)));
 
     if (options.lab_time) {
         clock_ = std::make_unique<PresetClock>(*options.lab_time);
@@ -258,6 +279,7 @@ Outcome<void> Daemon::serve(std::ostream& out) {
         stop();
         return opened;
     }
+    keep_time();
     out << "ready state=" << phase_text(*module_) << " tcp=" << endpoint_text(tcp_->endpoint()) << std::endl;
     loop_.run();
     // stop() has been called: the answers in flight leave, and the loop runs out of work.
@@ -274,6 +296,8 @@ Outcome<void> Daemon::open_admin_socket() {
         .admin_store = *store_,
         .commit = [this](AuditEvent event,
                          std::string_view text) { return module_->administer(event, text); },
+        .tamper = [this](std::string_view reason) { return module_->tamper(reason); },
+        .zeroise = [this](std::string_view officers) { return module_->zeroise(officers); },
         .now = [this] { return module_->now(); },
         .status = [this] { return daemon_status(*module_, *hsm_); },
         .with_module =
@@ -295,13 +319,25 @@ Outcome<void> Daemon::open_admin_socket() {
     return {};
 }
 
+/// The time mark is stored once a minute at least, also when no command stores it.
+void Daemon::keep_time() {
+    time_mark_due_.expires_after(kTimeMarkAge);
+    time_mark_due_.async_wait([this](const asio::error_code& error) {
+        if (error) return;
+        static_cast<void>(queue_.push_task([this] { static_cast<void>(module_->keep_time(kTimeMarkAge)); }));
+        keep_time();
+    });
+}
+
 void Daemon::stop() {
     spdlog::info("stopping");
+    time_mark_due_.cancel();
     // It waits for the module thread.
     admin_.reset();
     tcp_->close();
     queue_.close();
     module_thread_.reset();
+    static_cast<void>(module_->stop());
     // The answers of the last batch are in the loop's queue now.
     answers_to_come_.reset();
     loop_.stop();

@@ -71,6 +71,7 @@ Outcome<std::string> manufacture_module(Hsm& hsm, Store& store, Profile profile,
                                              std::string(now.data(), now.size()) + "~H" + *key + "~");
     if (!answer) return Unexpected{answer.error()};
     if (auto done = execute(*module, "SM?MF"); !done) return Unexpected{done.error()};
+    if (const auto stopped = module->stop(); !stopped) return fail_at("module", stopped.error());
     // One printable field.
     return answer->substr(1, answer->size() - 2);
 }

@@ -128,16 +128,7 @@ class Setup {
 /// Of a set-up that failed.
 void Setup::destroy_keys() {
     if (!owns_keys_) return;
-    std::array<KeyId, 64> ids{};
-    for (auto count = hsm_->list_keys(0, ids); count && *count > 0; count = hsm_->list_keys(0, ids)) {
-        for (const KeyId& id : std::span(ids).first(*count)) {
-            if (hsm_->destroy_key(id)) continue;
-            spdlog::error("a key object was left behind in the PKCS#11 token");
-            return;
-        }
-    }
-    if (hsm_->has_wrapping_key() && !hsm_->destroy_wrapping_key())
-        spdlog::error("the key that wraps DKG 02 keys was left behind in the PKCS#11 token");
+    if (!hsm_->destroy_all_keys()) spdlog::error("key objects were left behind in the PKCS#11 token");
 }
 
 Outcome<void> Setup::make_directories() {

@@ -3,7 +3,10 @@
 // keys.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <iosfwd>
 #include <optional>
 #include <string>
 
@@ -57,6 +60,22 @@ class StateLock {
 
 /// The status of a module whose daemon is not running, as JSON. in_use when it is.
 [[nodiscard]] Outcome<std::string> offline_status(const std::filesystem::path& dir);
+
+/// The audit log of such a module, in pages of admin::audit_page(), to the last.
+[[nodiscard]] Outcome<void> offline_audit(const std::filesystem::path& dir,
+                                          const std::function<void(const std::string& page)>& take);
+
+/// What the check of an export found.
+struct AuditCheck {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+    std::string hash;  ///< of the last, in hexadecimal
+};
+
+/// Whether an export of `sts6ctl audit export` (docs/formats.md) is one chain from its base to its head.
+/// Needs no key, and finds no end that was cut off with its head. malformed: no export; corrupt: the first
+/// record that does not fit, in the text.
+[[nodiscard]] Outcome<AuditCheck> check_audit(std::istream& exported);
 
 /// A PKCS#11 token that exists already, initialised and with a user PIN. Without one, set-up makes a SoftHSM
 /// token in the state directory.

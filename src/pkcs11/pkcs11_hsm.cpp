@@ -548,6 +548,10 @@ Result<void> Pkcs11Hsm::destroy_key(const KeyId& id) {
     return guarded([&] { return impl_->destroy_key(id); });
 }
 
+Result<void> Pkcs11Hsm::destroy_all_keys() {
+    return guarded([&] { return impl_->destroy_all_keys(); });
+}
+
 Result<std::size_t> Pkcs11Hsm::list_keys(std::size_t index, std::span<KeyId> ids) {
     return guarded([&] { return impl_->list_keys(index, ids); });
 }

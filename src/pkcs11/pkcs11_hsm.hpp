@@ -60,6 +60,8 @@ class Pkcs11Hsm final : public Hsm {
     [[nodiscard]] Result<void> destroy_key(const KeyId& id) override;
     /// By their labels, so that half-made ones are among them.
     [[nodiscard]] Result<std::size_t> list_keys(std::size_t index, std::span<KeyId> ids) override;
+    /// hsm_failed when one is found afterwards.
+    [[nodiscard]] Result<void> destroy_all_keys() override;
 
     /// Fills `out` from the token's generator.
     [[nodiscard]] Result<void> random(std::span<std::uint8_t> out);

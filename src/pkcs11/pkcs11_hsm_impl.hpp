@@ -55,6 +55,7 @@ class Pkcs11Hsm::Impl {
     [[nodiscard]] Result<LoadedKey> load_key(const SealedKey& sealed);
     [[nodiscard]] Result<bool> is_same_key(const KeyReference& a, const KeyReference& b);
     [[nodiscard]] Result<void> destroy_key(const KeyId& id);
+    [[nodiscard]] Result<void> destroy_all_keys();
     [[nodiscard]] Result<std::size_t> list_keys(std::size_t index, std::span<KeyId> ids);
 
     const Capabilities capabilities;

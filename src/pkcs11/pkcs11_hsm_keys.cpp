@@ -308,4 +308,22 @@ Result<std::size_t> Pkcs11Hsm::Impl::list_keys(std::size_t index, std::span<KeyI
     return count;
 }
 
+Result<void> Pkcs11Hsm::Impl::destroy_all_keys() {
+    std::array<KeyId, 64> ids{};
+    for (std::size_t index = 0;; index += ids.size()) {
+        const auto count = list_keys(index, ids);
+        if (!count) return Unexpected{count.error()};
+        for (const KeyId& id : std::span(ids).first(*count)) {
+            if (const auto gone = destroy_key(id); !gone) return gone;
+        }
+        if (*count < ids.size()) break;
+    }
+    if (has_wrapping_key()) {
+        if (const auto gone = destroy_wrapping_key(); !gone) return gone;
+    }
+    const auto left = list_keys(0, ids);
+    if (!left) return Unexpected{left.error()};
+    return *left == 0 ? Result<void>{} : Unexpected{Errc::hsm_failed};
+}
+
 }  // namespace sts6::p11

@@ -7,7 +7,7 @@
 namespace sts6::store {
 
 inline constexpr std::int64_t kApplicationId = 0x53545336;  ///< "STS6"; marks the file as this product's
-inline constexpr std::int64_t kSchemaVersion = 2;           ///< version 1 was never released
+inline constexpr std::int64_t kSchemaVersion = 3;           ///< versions 1 and 2 were never released
 
 // Limits that the C++ types do not express; the SQL below has the same.
 inline constexpr std::int64_t kFirstSecond = -62167219200;    ///< 0000-01-01T00:00:00Z
@@ -38,7 +38,9 @@ CREATE TABLE module (
     agreement_point BLOB  NOT NULL CHECK (length(agreement_point) = 97),
     instruction_key BLOB  NOT NULL CHECK (length(instruction_key) = 97),
     tokens_issued INTEGER NOT NULL CHECK (tokens_issued >= 0),
-    time_mark     INTEGER NOT NULL CHECK (time_mark BETWEEN -62167219200 AND 253402300799)
+    time_mark     INTEGER NOT NULL CHECK (time_mark BETWEEN -62167219200 AND 253402300799),
+    running       INTEGER NOT NULL CHECK (running IN (0, 1)),
+    tampered      INTEGER NOT NULL CHECK (tampered IN (0, 1))
 ) STRICT;
 
 CREATE TABLE register (
@@ -133,21 +135,40 @@ CREATE TABLE officer (
     verifier BLOB    NOT NULL CHECK (length(verifier) = 32),
     failures INTEGER NOT NULL CHECK (failures BETWEEN 0 AND 255)
 ) STRICT;
+
+CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY CHECK (sequence >= 1),
+    time     INTEGER NOT NULL CHECK (time BETWEEN -62167219200 AND 253402300799),
+    event    INTEGER NOT NULL CHECK (event BETWEEN 0 AND 255),
+    text     TEXT    NOT NULL CHECK (length(CAST(text AS BLOB)) <= 240 AND text NOT GLOB '*[^ -}]*'),
+    hash     BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+CREATE TABLE audit_head (
+    id           INTEGER PRIMARY KEY CHECK (id = 1),
+    first        INTEGER NOT NULL CHECK (first >= 1),
+    acknowledged INTEGER NOT NULL CHECK (acknowledged >= 0),
+    base         BLOB    NOT NULL CHECK (length(base) = 32)
+) STRICT;
+
+INSERT INTO audit_head (id, first, acknowledged, base) VALUES (1, 1, 0, zeroblob(32));
 )sql";
 
 inline constexpr const char* kInsertModule =
     "INSERT INTO module (phase, module_id, hardware_id, smid, smid_firmware, agreement_key, agreement_point,"
-    " instruction_key, tokens_issued, time_mark, profile, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)";
+    " instruction_key, tokens_issued, time_mark, running, tampered, profile, id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)";
 
 inline constexpr const char* kSelectModule =
     "SELECT id, profile, phase, module_id, hardware_id, smid, smid_firmware, agreement_key,"
-    " agreement_point, instruction_key, tokens_issued, time_mark FROM module";
+    " agreement_point, instruction_key, tokens_issued, time_mark, running, tampered FROM module";
 
 /// The profile is what the module was set up as: compared, never changed.
 inline constexpr const char* kUpdateModule =
     "UPDATE module SET phase = ?, module_id = ?, hardware_id = ?, smid = ?, smid_firmware = ?, agreement_key "
     "= ?,"
-    " agreement_point = ?, instruction_key = ?, tokens_issued = ?, time_mark = ?"
+    " agreement_point = ?, instruction_key = ?, tokens_issued = ?, time_mark = ?, running = ?,"
+    " tampered = ?"
     " WHERE profile = ? AND id = 1";
 
 #define STS6_KEY_COLUMNS                                                                                     \
@@ -161,6 +182,8 @@ inline constexpr const char* kInsertRegister =
     "INSERT INTO register (" STS6_KEY_COLUMNS
     ", units_left, currency_left)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+inline constexpr const char* kUpdateCounters =
+    "UPDATE register SET units_left = ?, currency_left = ? WHERE number = ?";
 inline constexpr const char* kRemoveRegister = "DELETE FROM register WHERE number = ?";
 
 inline constexpr const char* kSelectNextStaged =
@@ -193,5 +216,16 @@ inline constexpr const char* kInsertApproval =
     "INSERT INTO approved_kmc (record_digest, kmcid, record, approved) VALUES (?, ?, ?, ?)";
 inline constexpr const char* kRemoveApproval = "DELETE FROM approved_kmc WHERE record_digest = ?";
 inline constexpr const char* kSelectApproval = "SELECT 1 FROM approved_kmc WHERE record_digest = ?";
+
+inline constexpr const char* kInsertAudit =
+    "INSERT INTO audit (sequence, time, event, text, hash) VALUES (?, ?, ?, ?, ?)";
+inline constexpr const char* kSelectAudit =
+    "SELECT sequence, time, event, text, hash FROM audit WHERE sequence = ?";
+inline constexpr const char* kRemoveAuditBefore = "DELETE FROM audit WHERE sequence < ?";
+inline constexpr const char* kSelectAuditHead =
+    "SELECT first, acknowledged, base, (SELECT count(*) FROM audit), (SELECT max(sequence) FROM audit)"
+    " FROM audit_head";
+inline constexpr const char* kUpdateAuditHead =
+    "UPDATE audit_head SET first = ?, acknowledged = ?, base = ? WHERE id = 1";
 
 }  // namespace sts6::store

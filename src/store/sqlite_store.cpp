@@ -14,11 +14,13 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "src/store/audit_log.hpp"
 #include "src/store/schema.hpp"
 #include "src/store/sqlite.hpp"
 
 namespace sts6 {
 
+using store::AuditLog;
 using store::Database;
 using store::Run;
 using store::Statement;
@@ -29,6 +31,7 @@ struct SqliteStore::Impl {
     Statement update_module;
     Statement select_next_register;
     Statement insert_register;
+    Statement update_counters;
     Statement remove_register;
     Statement select_slot;
     Statement insert_slot;
@@ -45,8 +48,9 @@ struct SqliteStore::Impl {
     Statement remove_approval;
     Statement begin;
     Statement commit;
+    AuditLog audit;
 
-    [[nodiscard]] static Result<std::unique_ptr<Impl>> prepare(Database database);
+    [[nodiscard]] static Result<std::unique_ptr<Impl>> prepare(Database database, const AuditLimits& limits);
 
     /// Runs one statement of the next commit's transaction, which the first of them begins. What fails takes
     /// the transaction with it.
@@ -71,6 +75,7 @@ struct SqliteStore::Impl {
     }
     /// Drops the changes since the last commit, if there are any.
     void roll_back() {
+        audit.revert();
         if (sqlite3_get_autocommit(database.handle()) == 0)
             sqlite3_exec(database.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
     }
@@ -94,6 +99,12 @@ CivilTime read_time(Run& row) {
     return CivilTime{std::chrono::seconds{row.integer(store::kFirstSecond, store::kLastSecond)}};
 }
 
+/// So many that they are no news, and with meter numbers, which belong in no log.
+constexpr bool is_vend(AuditEvent event) noexcept {
+    return event == AuditEvent::credit_vended || event == AuditEvent::management_vended ||
+           event == AuditEvent::key_change_vended;
+}
+
 /// In the order of kUpdateModule and kInsertModule.
 void bind_state(Run& run, const ModuleState& state) {
     run.bind(static_cast<std::int64_t>(state.phase));
@@ -107,6 +118,8 @@ void bind_state(Run& run, const ModuleState& state) {
     // A count above the largest integer turns negative, which the table refuses.
     run.bind(static_cast<std::int64_t>(state.tokens_issued));
     run.bind(std::int64_t{state.time_mark.time_since_epoch().count()});
+    run.bind(std::int64_t{state.running});
+    run.bind(std::int64_t{state.tampered});
     run.bind(static_cast<std::int64_t>(state.profile));
 }
 
@@ -125,6 +138,8 @@ ModuleState read_state(Run& row) {
     row.octets(state.instruction_key);
     state.tokens_issued = static_cast<std::uint64_t>(row.integer(0, kMaxInteger));
     state.time_mark = read_time(row);
+    state.running = row.integer(0, 1) == 1;
+    state.tampered = row.integer(0, 1) == 1;
     return state;
 }
 
@@ -319,19 +334,19 @@ SqliteStore::SqliteStore(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(
 }
 SqliteStore::~SqliteStore() = default;
 
-Result<std::unique_ptr<SqliteStore::Impl>> SqliteStore::Impl::prepare(Database database) {
+Result<std::unique_ptr<SqliteStore::Impl>> SqliteStore::Impl::prepare(Database database,
+                                                                      const AuditLimits& limits) {
+    auto audit = AuditLog::open(database, limits);
+    if (!audit) return Unexpected{audit.error()};
     std::vector<Statement> prepared;
     // In the order of the members.
-    for (const char* sql : {store::kSelectModule,       store::kUpdateModule,
-                            store::kSelectNextRegister, store::kInsertRegister,
-                            store::kRemoveRegister,     store::kSelectSlot,
-                            store::kInsertSlot,         store::kRemoveSlot,
-                            store::kSelectNextStaged,   store::kInsertStaged,
-                            store::kRemoveAllStaged,    store::kSelectApproval,
-                            store::kSelectNextOfficer,  store::kInsertOfficer,
-                            store::kRemoveOfficer,      store::kSelectNextApproval,
-                            store::kInsertApproval,     store::kRemoveApproval,
-                            "BEGIN IMMEDIATE",          "COMMIT"}) {
+    for (const char* sql : {store::kSelectModule,     store::kUpdateModule,       store::kSelectNextRegister,
+                            store::kInsertRegister,   store::kUpdateCounters,     store::kRemoveRegister,
+                            store::kSelectSlot,       store::kInsertSlot,         store::kRemoveSlot,
+                            store::kSelectNextStaged, store::kInsertStaged,       store::kRemoveAllStaged,
+                            store::kSelectApproval,   store::kSelectNextOfficer,  store::kInsertOfficer,
+                            store::kRemoveOfficer,    store::kSelectNextApproval, store::kInsertApproval,
+                            store::kRemoveApproval,   "BEGIN IMMEDIATE",          "COMMIT"}) {
         auto statement = Statement::prepare(database, sql);
         if (!statement) return Unexpected{statement.error()};
         prepared.push_back(std::move(*statement));
@@ -357,7 +372,9 @@ Result<std::unique_ptr<SqliteStore::Impl>> SqliteStore::Impl::prepare(Database d
                                           *next++,
                                           *next++,
                                           *next++,
-                                          *next++});
+                                          *next++,
+                                          *next++,
+                                          std::move(*audit)});
 }
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::create(const std::filesystem::path& path,
@@ -380,7 +397,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::create(const std::filesystem::
     return open(path);
 }
 
-Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& path) {
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& path,
+                                                       const AuditLimits& limits) {
     auto database = Database::open(path);
     if (!database) return Unexpected{database.error()};
     if (const auto verified = verify(*database); !verified) return Unexpected{verified.error()};
@@ -392,7 +410,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
         return Unexpected{Errc::storage_failed};
     }
 
-    auto impl = Impl::prepare(std::move(*database));
+    auto impl = Impl::prepare(std::move(*database), limits);
     if (!impl) return Unexpected{impl.error()};
     return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(*impl)));
 }
@@ -468,6 +486,17 @@ Result<void> SqliteStore::put_register(const RegisterRow& row) {
 
 Result<void> SqliteStore::remove_register(std::uint16_t number) {
     return impl_->change(impl_->remove_register, [number](Run& run) { run.bind(std::int64_t{number}); });
+}
+
+Result<void> SqliteStore::put_counters(const RegisterRow& row) {
+    const auto done = impl_->change(impl_->update_counters, [&row](Run& run) {
+        run.bind(row.units_left);
+        run.bind(row.currency_left);
+        run.bind(std::int64_t{row.number});
+    });
+    if (!done || sqlite3_changes(impl_->database.handle()) == 1) return done;
+    impl_->roll_back();
+    return damaged("a register in use is not stored");
 }
 
 Result<void> SqliteStore::put_slot(const Slot& slot) {
@@ -549,6 +578,23 @@ Result<void> SqliteStore::remove_approval(const Sha384& digest) {
     return impl_->change(impl_->remove_approval, [&digest](Run& run) { run.bind(digest); });
 }
 
+AuditHead SqliteStore::audit_head() noexcept {
+    return impl_->audit.head();
+}
+
+Result<AuditRecord> SqliteStore::load_audit(std::uint64_t sequence) {
+    return impl_->audit.load(sequence);
+}
+
+std::uint64_t SqliteStore::audit_room() noexcept {
+    return impl_->audit.room();
+}
+
+Result<void> SqliteStore::acknowledge_audit(std::uint64_t sequence) {
+    return impl_->audit.acknowledge(
+        sequence, [this](const Statement& statement, auto bind) { return impl_->change(statement, bind); });
+}
+
 Result<void> SqliteStore::commit(const ModuleState& state, std::span<const AuditEntry> audit) {
     // A file that was deleted or replaced takes commits, and nobody will ever read them.
     int moved = 0;
@@ -557,6 +603,13 @@ Result<void> SqliteStore::commit(const ModuleState& state, std::span<const Audit
         impl_->roll_back();
         spdlog::error("store: commit: the database was deleted or replaced by another file");
         return Unexpected{Errc::storage_failed};
+    }
+    const auto append = [this](const Statement& statement, auto bind) {
+        return impl_->change(statement, bind);
+    };
+    if (const auto done = impl_->audit.append(audit, append); !done) {
+        impl_->roll_back();
+        return done;
     }
     const bool changes = sqlite3_get_autocommit(impl_->database.handle()) == 0;
     {
@@ -574,7 +627,9 @@ Result<void> SqliteStore::commit(const ModuleState& state, std::span<const Audit
     if (changes) {
         if (const auto done = impl_->execute(impl_->commit); !done) return done;
     }
+    impl_->audit.settle();
     for (const AuditEntry& entry : audit) {
+        if (is_vend(entry.event)) continue;
         spdlog::info("audit: " + std::string(audit_event_text(entry.event)) + ": " +
                      std::string(entry.text()));
     }

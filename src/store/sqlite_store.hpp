@@ -13,6 +13,13 @@
 
 namespace sts6 {
 
+/// How long the audit log may get.
+struct AuditLimits {
+    std::uint64_t capacity = 100'000;  ///< records
+    /// Records that nobody has acknowledged are never dropped: what would need their place is refused.
+    bool force = false;
+};
+
 /// The module's durable state: its own row and its registers, in WAL mode with `synchronous=FULL`. The file
 /// is locked for one store as long as that lives. Details of an error go to the log, what it means to the
 /// caller.
@@ -30,7 +37,8 @@ class SqliteStore final : public Store, public AdminStore {
 
     /// Opens what create() made, after a check of the whole file. not_found; in_use by another store; corrupt
     /// when it is damaged or another program's; newer_schema when a later version of this product wrote it.
-    static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& path);
+    static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& path,
+                                                     const AuditLimits& limits = {});
 
     SqliteStore(const SqliteStore&) = delete;
     SqliteStore& operator=(const SqliteStore&) = delete;
@@ -48,6 +56,7 @@ class SqliteStore final : public Store, public AdminStore {
     // invalid_argument: a value is out of its range. After a failure nothing since the last commit is kept.
     [[nodiscard]] Result<void> put_register(const RegisterRow& row) override;
     [[nodiscard]] Result<void> remove_register(std::uint16_t number) override;
+    [[nodiscard]] Result<void> put_counters(const RegisterRow& row) override;
     [[nodiscard]] Result<void> put_slot(const Slot& slot) override;
     [[nodiscard]] Result<void> remove_slot(std::uint8_t number) override;
     [[nodiscard]] Result<void> put_staged(const StagedKey& key) override;
@@ -60,8 +69,14 @@ class SqliteStore final : public Store, public AdminStore {
     [[nodiscard]] Result<void> put_approval(const KmcApproval& approval) override;
     [[nodiscard]] Result<void> remove_approval(const Sha384& digest) override;
 
+    /// A record that does not fit the chain is corrupt.
+    [[nodiscard]] Result<AuditRecord> load_audit(std::uint64_t sequence) override;
+    [[nodiscard]] AuditHead audit_head() noexcept override;
+    [[nodiscard]] std::uint64_t audit_room() noexcept override;
+    [[nodiscard]] Result<void> acknowledge_audit(std::uint64_t sequence) override;
+
     /// One synchronisation of the file. invalid_argument when a value is out of its range, or the profile is
-    /// not the one that the store was made with. The audit goes to the log until it is stored.
+    /// not the one that the store was made with. The audit of all but vending goes to the log too.
     [[nodiscard]] Result<void> commit(const ModuleState& state, std::span<const AuditEntry> audit) override;
 
   private:

@@ -67,6 +67,10 @@ class FakeHsm : public Hsm {
         return gone != 0 ? Result<void>{} : Unexpected{Errc::key_missing};
     }
     Result<std::size_t> list_keys(std::size_t, std::span<KeyId>) override { return std::size_t{0}; }
+    Result<void> destroy_all_keys() override {
+        keys_.clear();
+        return {};
+    }
 
     std::optional<Errc> check_value_error;
     std::size_t fail_every = 0;  ///< 1 = each derivation fails
@@ -114,6 +118,18 @@ class FakeStore final : public Store {
         registers[row.number] = row;
         return done();
     }
+    Result<void> put_counters(const RegisterRow& row) override {
+        registers[row.number].units_left = row.units_left;
+        registers[row.number].currency_left = row.currency_left;
+        return done();
+    }
+    AuditHead audit_head() noexcept override {
+        AuditHead head;
+        head.last = audit.size();
+        return head;
+    }
+    Result<AuditRecord> load_audit(std::uint64_t) override { return Unexpected{Errc::unsupported}; }
+    std::uint64_t audit_room() noexcept override { return room; }
     Result<void> remove_register(std::uint16_t number) override {
         registers.erase(number);
         return done();
@@ -153,6 +169,7 @@ class FakeStore final : public Store {
     std::optional<Errc> commit_error;
     std::optional<Errc> put_error;
     std::size_t commits = 0;
+    std::uint64_t room = 1'000'000;
 
   private:
     template <class Map, class Key>

@@ -63,6 +63,14 @@ class SoftwareHsm final : public Hsm {
     Result<bool> is_same_key(const KeyReference& a, const KeyReference& b) override;
     Result<void> destroy_key(const KeyId& id) override;
     Result<std::size_t> list_keys(std::size_t index, std::span<KeyId> ids) override;
+    Result<void> destroy_all_keys() override {
+        if (destroy_error) return Unexpected{*destroy_error};
+        pairs.clear();
+        keks.clear();
+        vending_keys.clear();
+        return {};
+    }
+    std::optional<Errc> destroy_error;
 
     /// Every key in it.
     [[nodiscard]] std::size_t size() const { return pairs.size() + keks.size() + vending_keys.size(); }

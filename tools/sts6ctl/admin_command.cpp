@@ -8,7 +8,6 @@
 #include <openssl/sha.h>
 
 #include "firmware/keyload/records.hpp"
-#include "firmware/util/wipe.hpp"
 #include "src/daemon/state_dir.hpp"
 #include "sts6/hex.hpp"
 #include "tools/sts6ctl/admin_link.hpp"
@@ -86,29 +85,6 @@ std::string sha384_text(const std::string& record) {
     std::string text(2 * digest.size(), '0');
     write_hex(digest, text.data());
     return text;
-}
-
-/// What was asked with PINs in it is not left behind.
-json ask_with_officers(const CommonOptions& common, json request, const OfficerOptions& officers) {
-    request["officers"] = officers_of(officers);
-    const auto wipe_pins = [&request] {
-        for (auto& officer : request["officers"]) {
-            auto& pin = officer["pin"].get_ref<std::string&>();
-            wipe(pin.data(), pin.size());
-        }
-        if (request.contains("new_pin")) {
-            auto& pin = request["new_pin"].get_ref<std::string&>();
-            wipe(pin.data(), pin.size());
-        }
-    };
-    try {
-        json answer = ask_daemon(common, request);
-        wipe_pins();
-        return answer;
-    } catch (...) {
-        wipe_pins();
-        throw;
-    }
 }
 
 struct KmcOptions {

@@ -133,4 +133,27 @@ nlohmann::json ask_daemon(const CommonOptions& common, const nlohmann::json& req
     throw CtlError(answer.value("exit_code", kExitRefused), answer.value("error", std::string("refused")));
 }
 
+nlohmann::json ask_with_officers(const CommonOptions& common, nlohmann::json request,
+                                 const OfficerOptions& officers) {
+    request["officers"] = officers_of(officers);
+    const auto wipe_pins = [&request] {
+        for (auto& officer : request["officers"]) {
+            auto& pin = officer["pin"].get_ref<std::string&>();
+            wipe(pin.data(), pin.size());
+        }
+        if (request.contains("new_pin")) {
+            auto& pin = request["new_pin"].get_ref<std::string&>();
+            wipe(pin.data(), pin.size());
+        }
+    };
+    try {
+        nlohmann::json answer = ask_daemon(common, request);
+        wipe_pins();
+        return answer;
+    } catch (...) {
+        wipe_pins();
+        throw;
+    }
+}
+
 }  // namespace sts6::ctl

@@ -30,4 +30,8 @@ std::string read_pin_file(const std::filesystem::path& path);
 /// daemon refused, with its exit code.
 nlohmann::json ask_daemon(const CommonOptions& common, const nlohmann::json& request);
 
+/// The same with "officers" added to the request, whose PINs are wiped afterwards.
+nlohmann::json ask_with_officers(const CommonOptions& common, nlohmann::json request,
+                                 const OfficerOptions& officers);
+
 }  // namespace sts6::ctl

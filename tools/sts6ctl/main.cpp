@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
     sts6::ctl::add_registers(app, common);
     sts6::ctl::add_klf(app, common);
     sts6::ctl::add_administration(app, common);
+    sts6::ctl::add_audit(app, common);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
