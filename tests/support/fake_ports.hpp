@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include <openssl/evp.h>
@@ -97,6 +98,7 @@ class FakeHsm : public Hsm {
     std::vector<Key> keys_;
 };
 
+/// What is put is kept by the next commit, and lost when that fails.
 class FakeStore final : public Store {
   public:
     Result<ModuleState> load_state() override { return state; }
@@ -115,10 +117,12 @@ class FakeStore final : public Store {
         return std::ranges::find(approved, kmc_record) != approved.end();
     }
     Result<void> put_register(const RegisterRow& row) override {
+        begin();
         registers[row.number] = row;
         return done();
     }
     Result<void> put_counters(const RegisterRow& row) override {
+        begin();
         registers[row.number].units_left = row.units_left;
         registers[row.number].currency_left = row.currency_left;
         return done();
@@ -131,30 +135,37 @@ class FakeStore final : public Store {
     Result<AuditRecord> load_audit(std::uint64_t) override { return Unexpected{Errc::unsupported}; }
     std::uint64_t audit_room() noexcept override { return room; }
     Result<void> remove_register(std::uint16_t number) override {
+        begin();
         registers.erase(number);
         return done();
     }
     Result<void> put_slot(const Slot& slot) override {
+        begin();
         slots[slot.number] = slot;
         return done();
     }
     Result<void> remove_slot(std::uint8_t number) override {
+        begin();
         slots.erase(number);
         return done();
     }
     Result<void> put_staged(const StagedKey& key) override {
+        begin();
         staged[key.row.number] = key;
         return done();
     }
     Result<void> remove_all_staged() override {
+        begin();
         staged.clear();
         return done();
     }
     Result<void> commit(const ModuleState& changed, std::span<const AuditEntry> entries) override {
         ++commits;
-        if (commit_error) return Unexpected{*commit_error};
+        if (commit_error) return roll_back(*commit_error);
+        before_.reset();
         state = changed;
         for (const AuditEntry& entry : entries) {
+            if (!keeps_audit) break;
             audit.push_back(std::string(audit_event_text(entry.event)) + ": " + std::string(entry.text()));
         }
         return {};
@@ -170,6 +181,7 @@ class FakeStore final : public Store {
     std::optional<Errc> put_error;
     std::size_t commits = 0;
     std::uint64_t room = 1'000'000;
+    bool keeps_audit = true;  ///< false: it allocates nothing
 
   private:
     template <class Map, class Key>
@@ -177,9 +189,27 @@ class FakeStore final : public Store {
         const auto found = map.find(key);
         return found == map.end() ? std::nullopt : std::optional(found->second);
     }
-    [[nodiscard]] Result<void> done() const {
-        return put_error ? Result<void>(Unexpected{*put_error}) : Result<void>();
+    struct Rows {
+        std::map<std::uint16_t, RegisterRow> registers;
+        std::map<std::uint8_t, Slot> slots;
+        std::map<std::uint16_t, StagedKey> staged;
+    };
+
+    void begin() {
+        if (!before_) before_ = Rows{registers, slots, staged};
     }
+    [[nodiscard]] Unexpected<Errc> roll_back(Errc error) {
+        if (before_)
+            std::tie(registers, slots, staged) =
+                std::tie(before_->registers, before_->slots, before_->staged);
+        before_.reset();
+        return Unexpected{error};
+    }
+    [[nodiscard]] Result<void> done() {
+        return put_error ? Result<void>(roll_back(*put_error)) : Result<void>();
+    }
+
+    std::optional<Rows> before_;
 };
 
 /// A slot whose load has finished, for registers that a test makes by hand.

@@ -18,7 +18,8 @@ namespace {
 constexpr std::uint8_t kNever = 0;
 constexpr std::uint8_t kOperational = static_cast<std::uint8_t>(Phase::operational);
 constexpr std::uint8_t kManufacturing = static_cast<std::uint8_t>(Phase::manufacturing);
-constexpr std::uint8_t kAlways = static_cast<std::uint8_t>(Phase::manufacturing) | kOperational;
+constexpr std::uint8_t kUntampered = static_cast<std::uint8_t>(Phase::manufacturing) | kOperational;
+constexpr std::uint8_t kAlways = kUntampered | static_cast<std::uint8_t>(Phase::tampered);
 
 struct Expected {
     unsigned ins;
@@ -40,21 +41,21 @@ const std::map<std::string_view, Expected>& page() {
         {"GL?RR", {0x00, "", "[B]", kVend, kReads, kAlways}},
         {"GL?RS", {0x00, "", "[B/P]", kVend, kReads, kAlways}},
         {"SM?DI", {0x20, "", "[A]", kVend, kReads, kAlways}},
-        {"SM?QI", {0x22, "", "[B]", kVend, kReads, kAlways}},
-        {"SM?QD", {0x24, "", "[B]", kVend, kReads, kAlways}},
+        {"SM?QI", {0x22, "", "[B]", kVend, kReads, kUntampered}},
+        {"SM?QD", {0x24, "", "[B]", kVend, kReads, kUntampered}},
         {"SM?GA", {0x26, "N", "[A/P]", kVend, kReads, kOperational}},
         {"SM?VC", {0x10, "NPNNNNHH", "[A]", kVend, kAudited, kOperational}},
         {"SM?VM", {0x12, "NPNNNNHH", "[A]", kVend, kAudited, kOperational}},
         {"SM?VK", {0x14, "NNPNNNNN", "[A]", kVend, kAudited, kOperational}},
         {"SM?VT", {0x16, "NPNNnP", "[B/P]", kVend, kReads, kOperational}},
-        {"SM?CQ", {0x28, "", "[C/P]", kVend, kReads, kNever}},
+        {"SM?CQ", {0x28, "", "[C/P]", kVend, kReads, kOperational}},
         {"SM?KC", {0x30, "P", "[C/P]", kFull, kAudited, kOperational}},
         {"SM?KR", {0x32, "P", "[C/P]", kFull, kAudited, kOperational}},
         {"SM?KL", {0x34, "P", "[C/P]", kFull, kAudited, kOperational}},
         {"SM?KF", {0x36, "P", "[C/P]", kFull, kAudited, kOperational}},
         {"SM?KX", {0x38, "P", "[C/P]", kFull, kAudited, kOperational}},
         {"SM?CI", {0x40, "PH", "[C/P]", kFull, kAudited, kNever}},
-        {"SM?QL", {0x42, "N", "[C/P]", kVend, kReads, kNever}},
+        {"SM?QL", {0x42, "N", "[C/P]", kVend, kReads, kAlways}},
         {"SM?MI", {0x50, "PPPDH", "[P]", kFull, kAudited, kManufacturing}},
         {"SM?MF", {0x52, "", "[P]", kFull, kAudited, kManufacturing}},
         // Named by the standard; without a key entry device they only answer 53, on any link.

@@ -2,6 +2,8 @@
 // The key use policy cell by cell.
 #include "firmware/policy/policy.hpp"
 
+#include <limits>
+
 #include <catch2/catch.hpp>
 
 namespace sts6::policy {
@@ -190,6 +192,60 @@ TEST_CASE("every cell of the rule table decides something") {
                   (in_force[i] ? std::nullopt : refusal));
         }
     }
+}
+
+TEST_CASE("a limit at, below and above what is left") {
+    for (std::uint32_t subclass = 0; subclass < 8; ++subclass) {
+        const bool in_units = subclass < 4;
+        Counters left;
+        (in_units ? left.units : left.currency) = 1000;
+        INFO(subclass);
+        for (const std::uint64_t amount : {std::uint64_t{0}, std::uint64_t{999}, std::uint64_t{1000}}) {
+            const auto debit = debit_for(kRules, left, subclass, {.magnitude = amount});
+            REQUIRE(debit);
+            CHECK(debit->units == (in_units ? amount : 0));
+            CHECK(debit->currency == (in_units ? 0 : amount));
+        }
+        for (const std::uint64_t amount : {std::uint64_t{1001}, std::numeric_limits<std::uint64_t>::max()}) {
+            const auto debit = debit_for(kRules, left, subclass, {.magnitude = amount});
+            REQUIRE_FALSE(debit);
+            CHECK(debit.error() == Status::insufficient_credit_balance);
+        }
+    }
+}
+
+TEST_CASE("an unlimited key is debited nothing, whatever the amount") {
+    const Counters other_only[] = {{.units = {}, .currency = 0}, {.units = 0, .currency = {}}};
+    for (std::uint32_t subclass = 0; subclass < 8; ++subclass) {
+        const auto debit = debit_for(kRules, other_only[subclass < 4 ? 0 : 1], subclass,
+                                     {.magnitude = std::numeric_limits<std::uint64_t>::max()});
+        REQUIRE(debit);
+        CHECK(debit->units == 0);
+        CHECK(debit->currency == 0);
+    }
+}
+
+TEST_CASE("a negative amount debits nothing, also where nothing is left") {
+    const auto debit = debit_for(kRules, {.units = 0, .currency = 0}, 4, {.negative = true, .magnitude = 5});
+    REQUIRE(debit);
+    CHECK(debit->currency == 0);
+}
+
+TEST_CASE("every cell of the limits decides something") {
+    const Counters units_only{.units = 10, .currency = 0};
+    const Counters currency_only{.units = 0, .currency = 10};
+    for (std::uint32_t subclass = 0; subclass < 8; ++subclass) {
+        INFO(subclass);
+        Rules rules = kRules;
+        Limit& cell = rules.limits[subclass];
+        cell = cell == Limit::units ? Limit::currency : Limit::units;
+        const Counters& paying = subclass < 4 ? units_only : currency_only;
+        CHECK(debit_for(kRules, paying, subclass, {.magnitude = 10}));
+        CHECK_FALSE(debit_for(rules, paying, subclass, {.magnitude = 10}));
+    }
+    Rules rules = kRules;
+    rules.negative_amounts_debit = true;
+    CHECK_FALSE(debit_for(rules, units_only, 7, {.negative = true, .magnitude = 1}));
 }
 
 }  // namespace sts6::policy

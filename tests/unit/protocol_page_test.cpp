@@ -70,6 +70,7 @@ std::string fields_text(const CommandRow& row) {
 
 std::string_view phases_text(const CommandRow& row) {
     const bool manufacturing = row.exists_in(Phase::manufacturing);
+    if (row.exists_in(Phase::tampered)) return "any, also tampered";
     if (manufacturing && row.exists_in(Phase::operational)) return "any";
     return manufacturing ? "manufacturing" : "operational";
 }

@@ -839,16 +839,17 @@ TEST_CASE("open judges the application and the schema version") {
         REQUIRE(edit(path, sql) == SQLITE_OK);
         return open_error(path);
     };
-    CHECK(error_after("PRAGMA user_version = 3") == Errc::newer_schema);
+    CHECK(error_after("PRAGMA user_version = 4") == Errc::newer_schema);
     CHECK(error_after("PRAGMA user_version = 2147483647") == Errc::newer_schema);
     CHECK(error_after("PRAGMA user_version = 0") == Errc::corrupt);
     CHECK(error_after("PRAGMA user_version = -1") == Errc::corrupt);
+    CHECK(error_after("PRAGMA user_version = 2") == Errc::corrupt);
     {
         const LogCapture log;
         CHECK(error_after("PRAGMA user_version = 1") == Errc::corrupt);
         CHECK(log.has("schema version 1 was never released: set the module up anew"));
     }
-    CHECK(error_after("PRAGMA user_version = 2; PRAGMA application_id = 0") == Errc::corrupt);
+    CHECK(error_after("PRAGMA user_version = 3; PRAGMA application_id = 0") == Errc::corrupt);
     CHECK(error_after("PRAGMA application_id = 0x53545337") == Errc::corrupt);
     // "STS6", as the file's header has it for other tools.
     REQUIRE(edit(path, "PRAGMA application_id = 0x53545336") == SQLITE_OK);
