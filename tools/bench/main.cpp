@@ -17,7 +17,8 @@ int run(int argc, char** argv) {
     CLI::App* hsm = app.add_subcommand("hsm", "tokens through SoftHSM against its raw signature rate");
     CLI::App* slow_hsm = app.add_subcommand("slow-hsm", "an HSM of 2 ms a signature, 64 clients against one");
     CLI::App* tcp = app.add_subcommand("tcp", "SM?DI over TCP against an echo server");
-    for (CLI::App* command : {slow_hsm, tcp}) {
+    CLI::App* vend = app.add_subcommand("vend", "durable credit tokens against fdatasync and echo");
+    for (CLI::App* command : {slow_hsm, tcp, vend}) {
         command->add_option("PACK", pack, "a pack of conformance vectors, for the lab module's keys")
             ->required()
             ->check(CLI::ExistingFile);
@@ -27,6 +28,7 @@ int run(int argc, char** argv) {
     if (engine->parsed()) sts6::bench::bench_engine();
     if (hsm->parsed()) sts6::bench::bench_hsm();
     if (slow_hsm->parsed()) sts6::bench::bench_slow_hsm(pack);
+    if (vend->parsed()) sts6::bench::bench_vend(pack);
     if (tcp->parsed()) sts6::bench::bench_tcp(pack);
     return 0;
 }
