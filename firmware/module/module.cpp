@@ -209,6 +209,7 @@ Result<void> Module::zeroise(std::string_view text) noexcept {
     for (std::uint8_t number = 1; number <= SlotTable::kMost; ++number)
         context_.put(store_.remove_slot(number));
     context_.put(store_.remove_all_staged());
+    context_.put(store_.remove_all_approvals());
     registers_.clear();
     slots_.clear();
     staged_.clear();

@@ -50,9 +50,8 @@ class Module {
     [[nodiscard]] Result<void> tamper(std::string_view text) noexcept;
 
     /// Destroys every key of the module in the PKCS#11 token, looks whether any is left, and forgets
-    /// registers, slots and identity: the module is in its manufacturing phase again. The audit stays, and so
-    /// does what officers have put since the last commit. An error of the HSM: some keys may be gone, the
-    /// rest is as it was.
+    /// registers, slots, approved KMCs and identity: the module is in its manufacturing phase again. The
+    /// audit and the officers stay. An error of the HSM: some keys may be gone, nothing is forgotten.
     [[nodiscard]] Result<void> zeroise(std::string_view text) noexcept;
 
     /// Commits the time mark when it is `age` old; nothing when it is younger.

@@ -122,6 +122,7 @@ class Store {
     [[nodiscard]] virtual Result<void> remove_slot(std::uint8_t number) = 0;
     [[nodiscard]] virtual Result<void> put_staged(const StagedKey& key) = 0;
     [[nodiscard]] virtual Result<void> remove_all_staged() = 0;
+    [[nodiscard]] virtual Result<void> remove_all_approvals() = 0;
 
     /// Makes the state and all changes since the last commit durable in one transaction, before it returns,
     /// with the audit of them. storage_full: nothing of it was written, what the store holds is what it held

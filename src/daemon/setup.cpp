@@ -16,7 +16,6 @@
 #include "src/admin/officers.hpp"
 #include "src/daemon/config.hpp"
 #include "src/daemon/hsm_config.hpp"
-#include "src/daemon/lab_keys.hpp"
 #include "src/daemon/manufacture.hpp"
 #include "src/daemon/process.hpp"
 #include "src/daemon/state_dir.hpp"
@@ -96,9 +95,8 @@ class Setup {
     }
 
     Outcome<void> run() {
-        for (const auto step :
-             {&Setup::make_directories, &Setup::provide_token, &Setup::create_store, &Setup::manufacture,
-              &Setup::create_officers, &Setup::create_keys, &Setup::finish}) {
+        for (const auto step : {&Setup::make_directories, &Setup::provide_token, &Setup::create_store,
+                                &Setup::manufacture, &Setup::create_officers, &Setup::finish}) {
             if (auto done = (this->*step)(); !done) return done;
         }
         return {};
@@ -111,7 +109,6 @@ class Setup {
     Outcome<void> create_store();
     Outcome<void> manufacture();
     Outcome<void> create_officers();
-    Outcome<void> create_keys();
     Outcome<void> finish();
     void destroy_keys();
 
@@ -237,14 +234,6 @@ Outcome<void> Setup::create_officers() {
     return {};
 }
 
-Outcome<void> Setup::create_keys() {
-    if (!request_.lab_keys) return {};
-    const auto highest = create_lab_keys(*request_.lab_keys, *hsm_, *store_);
-    if (!highest) return Unexpected{highest.error()};
-    config_.registers = std::max(config_.registers, *highest);
-    return {};
-}
-
 Outcome<void> Setup::finish() {
     // The configuration comes last: a directory without it is no finished set-up.
     if (auto written = write_file(dir_.config_file(), config_text(config_, dir_)); !written) return written;
@@ -255,9 +244,6 @@ Outcome<void> Setup::finish() {
 }  // namespace
 
 Outcome<void> set_up(const SetupRequest& request) {
-    if (request.lab_keys && request.profile != Profile::lab) {
-        return fail(Errc::invalid_argument, "test keys are for the lab profile only");
-    }
     log_to_stderr();
     harden_process();
     if (request.profile == Profile::production && !request.token) {

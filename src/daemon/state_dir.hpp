@@ -90,8 +90,6 @@ struct SetupRequest {
     std::filesystem::path dir;  ///< must not exist; its parent must
     Profile profile = Profile::demo;
     std::optional<ExternalToken> token;
-    /// A pack of schema sts6.vectors/1 whose registers are created with their test keys; lab profile only.
-    std::optional<std::filesystem::path> lab_keys;
 };
 
 /// Makes a state directory, complete or not at all, and says on the log what it does. Asks nothing.

@@ -215,6 +215,7 @@ inline constexpr const char* kSelectNextApproval =
 inline constexpr const char* kInsertApproval =
     "INSERT INTO approved_kmc (record_digest, kmcid, record, approved) VALUES (?, ?, ?, ?)";
 inline constexpr const char* kRemoveApproval = "DELETE FROM approved_kmc WHERE record_digest = ?";
+inline constexpr const char* kRemoveAllApprovals = "DELETE FROM approved_kmc";
 inline constexpr const char* kSelectApproval = "SELECT 1 FROM approved_kmc WHERE record_digest = ?";
 
 inline constexpr const char* kInsertAudit =

@@ -46,6 +46,7 @@ struct SqliteStore::Impl {
     Statement select_next_approval;
     Statement insert_approval;
     Statement remove_approval;
+    Statement remove_all_approvals;
     Statement begin;
     Statement commit;
     AuditLog audit;
@@ -346,14 +347,14 @@ Result<std::unique_ptr<SqliteStore::Impl>> SqliteStore::Impl::prepare(Database d
                             store::kSelectNextStaged, store::kInsertStaged,       store::kRemoveAllStaged,
                             store::kSelectApproval,   store::kSelectNextOfficer,  store::kInsertOfficer,
                             store::kRemoveOfficer,    store::kSelectNextApproval, store::kInsertApproval,
-                            store::kRemoveApproval,   "BEGIN IMMEDIATE",          "COMMIT"}) {
+                            store::kRemoveApproval, store::kRemoveAllApprovals,   "BEGIN IMMEDIATE",          "COMMIT"}) {
         auto statement = Statement::prepare(database, sql);
         if (!statement) return Unexpected{statement.error()};
         prepared.push_back(std::move(*statement));
     }
     auto next = std::make_move_iterator(prepared.begin());
     return std::unique_ptr<Impl>(new Impl{std::move(database),
-                                          *next++,
+                                          *next++, *next++,
                                           *next++,
                                           *next++,
                                           *next++,
@@ -518,6 +519,10 @@ Result<void> SqliteStore::put_staged(const StagedKey& key) {
 
 Result<void> SqliteStore::remove_all_staged() {
     return impl_->change(impl_->remove_all_staged, [](Run&) {});
+}
+
+Result<void> SqliteStore::remove_all_approvals() {
+    return impl_->change(impl_->remove_all_approvals, [](Run&) {});
 }
 
 Result<std::optional<Officer>> SqliteStore::load_next_officer(std::string_view after) {

@@ -61,6 +61,7 @@ class SqliteStore final : public Store, public AdminStore {
     [[nodiscard]] Result<void> remove_slot(std::uint8_t number) override;
     [[nodiscard]] Result<void> put_staged(const StagedKey& key) override;
     [[nodiscard]] Result<void> remove_all_staged() override;
+    [[nodiscard]] Result<void> remove_all_approvals() override;
 
     [[nodiscard]] Result<std::optional<Officer>> load_next_officer(std::string_view after) override;
     [[nodiscard]] Result<std::optional<KmcApproval>> load_next_approval(std::string_view after) override;

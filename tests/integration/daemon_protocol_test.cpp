@@ -378,22 +378,22 @@ TEST_CASE("daemon protocol: default and common keys") {
     const auto pack = place.path() / "pack.json";
     const std::string key =
         R"(,"dkga":4,"ken":255,"base_date":2014,"vk_hex":")" + std::string(40, '5') + "\"";
-    test::write_text(
-        pack, R"({"schema":"sts6.vectors/1","registers":[{"register":1,"kt":1,"sgc":"000001","krn":1)" + key +
-                  R"(},{"register":4096,"kt":3,"sgc":"999999","krn":9)" + key + "}]}");
+    test::write_text(pack, R"({"schema":"sts6.vectors/1","rnd":5,"cases":[],"registers":[)"
+                           R"({"register":1,"kt":1,"sgc":"000001","krn":1)" +
+                               key + R"(},{"register":2,"kt":3,"sgc":"999999","krn":9)" + key + "}]}");
     LabModule module(pack);
     module.start(std::nullopt);
     RawLink link(module.url());
     for (const char* tct : {"N0", "N1", "N2", "N99"}) {
         refused(link, "SM?VC" + changed({{kTct, tct}}), "05");
-        const std::string common = changed({{kRegister, "N4096"}, {kTct, tct}});
+        const std::string common = changed({{kRegister, "N2"}, {kTct, tct}});
         if (std::string_view(tct) != "N1") refused(link, "SM?VC" + common, "05");
         CHECK(link.ask(framed("SM?VM" + changed({{kTct, tct}}))).starts_with("SM!VM00P"));
         CHECK(link.ask(framed("SM?VM" + common)).starts_with("SM!VM00P"));
     }
-    CHECK(link.ask(framed("SM?VC" + changed({{kRegister, "N4096"}, {kTct, "N1"}}))).starts_with("SM!VC00P"));
+    CHECK(link.ask(framed("SM?VC" + changed({{kRegister, "N2"}, {kTct, "N1"}}))).starts_with("SM!VC00P"));
     refused(link, "SM?VC" + changed({{kTct, "N100"}}), "40");
-    refused(link, "SM?VC" + changed({{kRegister, "N4097"}}), "63");
+    refused(link, "SM?VC" + changed({{kRegister, "N65"}}), "63");
     module.stop();
     CHECK(test::tokens_issued(module.dir()) == 9);
 }

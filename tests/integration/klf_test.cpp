@@ -298,7 +298,7 @@ TEST_CASE("key load files: from a new module to tokens, a refresh while it vends
     CHECK(site.ask(credit(1)) == framed("SM!VC40"));
     CHECK(site.ask(credit(1, "7")).starts_with("SM!VC00"));
     CHECK(site.ask(credit(3)).starts_with("SM!VC00"));
-    CHECK(site.ask("SM?GAN3~").find(";ULM1000;XCL200000000;XUL10000~") != std::string::npos);
+    CHECK(site.ask("SM?GAN3~").find(";ULM1000;XCL200000000;XUL9999~") != std::string::npos);
     const json slot = site.status().at("slots").at(0);
     CHECK(slot.at("operator") == "Test");
     CHECK(slot.at("name") == "T0001");

@@ -181,7 +181,7 @@ bool is_plain(const std::string& number) {
 
 }  // namespace
 
-TEST_CASE("sts6ctl: the published credit tokens by what a person enters") {
+TEST_CASE("sts6ctl: the published credit tokens by what a person enters", "[one-module]") {
     const json pack = json::parse(file_text(vector_pack()));
     const std::array services = {"electricity", "water", "gas", "time"};
     int count = 0;
@@ -200,7 +200,7 @@ TEST_CASE("sts6ctl: the published credit tokens by what a person enters") {
     CHECK(count == 30);
 }
 
-TEST_CASE("sts6ctl: the published management tokens by what a person enters") {
+TEST_CASE("sts6ctl: the published management tokens by what a person enters", "[one-module]") {
     struct Published {
         const char* action;
         Words value;
@@ -240,7 +240,7 @@ TEST_CASE("sts6ctl: the published management tokens by what a person enters") {
     CHECK(extended.at("says") == "extended 1026");
 }
 
-TEST_CASE("sts6ctl: meter numbers") {
+TEST_CASE("sts6ctl: meter numbers", "[one-module]") {
     for (const char* meter : {kMeter, "00000000000"}) {
         check_prints(credit({"--amount", "0.1"}, "2014-03-01 13:00", meter), grouped(kToken));
     }
@@ -257,7 +257,7 @@ TEST_CASE("sts6ctl: meter numbers") {
     }
 }
 
-TEST_CASE("sts6ctl: amounts and money") {
+TEST_CASE("sts6ctl: amounts and money", "[one-module]") {
     const auto says = [](const Words& amount) {
         return json_of(verify(token_of(credit(amount)))).at("says").get<std::string>();
     };
@@ -316,7 +316,7 @@ TEST_CASE("sts6ctl: amounts and money") {
     check_refused(credit({"--amount", "1", "--service", ""}), 2, "service");
 }
 
-TEST_CASE("sts6ctl: management values that are refused") {
+TEST_CASE("sts6ctl: management values that are refused", "[one-module]") {
     const std::pair<const char*, Words> refused[] = {
         {"set-maximum-power-limit",
          {"18201625", "4294967296", "-1", "1.5", "0x10", "010", "1kW", " 1", "all"}},
@@ -339,7 +339,7 @@ TEST_CASE("sts6ctl: management values that are refused") {
     check_refused({"token", "manage", "--meter", kMeter, "--value", "1"}, 2, "--action");
 }
 
-TEST_CASE("sts6ctl: times") {
+TEST_CASE("sts6ctl: times", "[one-module]") {
     const auto tid = [](const std::string& time) {
         return json_of(credit({"--amount", "0.1"}, time)).at("tid").get<unsigned>();
     };
@@ -364,7 +364,7 @@ TEST_CASE("sts6ctl: times") {
     }
 }
 
-TEST_CASE("sts6ctl: without a time it is this machine's civil time") {
+TEST_CASE("sts6ctl: without a time it is this machine's civil time", "[one-module]") {
     constexpr std::time_t kBaseDate2014 = 1388534400;
     const Words words = {"token", "credit", "--meter", kMeter, "--amount", "0.1"};
     const auto minutes_now = [] { return (std::time(nullptr) - kBaseDate2014) / 60; };
@@ -378,7 +378,7 @@ TEST_CASE("sts6ctl: without a time it is this machine's civil time") {
     ::unsetenv("TZ");
 }
 
-TEST_CASE("sts6ctl: token output, frames and refusals") {
+TEST_CASE("sts6ctl: token output, frames and refusals", "[one-module]") {
     const json made = json_of(credit({"--amount", "0.1"}));
     CHECK(made == json{{"token", kToken}, {"hex", "32D98A5616345BE2E"}, {"tid", 0x14EEC}});
 
@@ -413,7 +413,7 @@ TEST_CASE("sts6ctl: token output, frames and refusals") {
     check_refused(with({"--tct", "100"}), 1, "40 key_param_error");
 }
 
-TEST_CASE("sts6ctl: numbers are decimal") {
+TEST_CASE("sts6ctl: numbers are decimal", "[one-module]") {
     const auto with = [](const char* option, const char* number) {
         return joined(credit({"--amount", "0.1"}), {option, number});
     };
@@ -430,7 +430,7 @@ TEST_CASE("sts6ctl: numbers are decimal") {
     }
 }
 
-TEST_CASE("sts6ctl: key change") {
+TEST_CASE("sts6ctl: key change", "[one-module]") {
     const Words change = {"token", "keychange", "--meter", kMeter};
     // CTSA05/1
     const std::string set = grouped("03854447086453451911") + grouped("02791799436242461152") +
@@ -458,7 +458,7 @@ TEST_CASE("sts6ctl: key change") {
     check_refused(joined(change, {"--new-ti", "x"}), 2);
 }
 
-TEST_CASE("sts6ctl: meter tests need no module") {
+TEST_CASE("sts6ctl: meter tests need no module", "[one-module]") {
     const auto test = [](const Words& words) {
         return run_program("sts6ctl", joined({"token", "metertest"}, words));
     };
@@ -475,7 +475,7 @@ TEST_CASE("sts6ctl: meter tests need no module") {
     check_fails(test({"--control", "FFFFFFFFFFFFFFFFFF"}), 2);
 }
 
-TEST_CASE("sts6ctl: verify") {
+TEST_CASE("sts6ctl: verify", "[one-module]") {
     const json good = {{"result", "00 successful (done)"},
                        {"class", 0},
                        {"subclass", 0},
@@ -523,7 +523,7 @@ TEST_CASE("sts6ctl: verify") {
     check_refused({"token", "verify", "--meter", kMeter, "5862", "5789", "9869", "9135", "7486"}, 2);
 }
 
-TEST_CASE("sts6ctl: decode without a module") {
+TEST_CASE("sts6ctl: decode without a module", "[one-module]") {
     const conform::TemporaryDirectory place;
     const std::string key_file = (place.path() / "key").string();
     const auto decode = [](const Words& words) {
@@ -558,7 +558,7 @@ TEST_CASE("sts6ctl: decode without a module") {
     check_fails(decode({kToken, "--key-file", key_file}), 1, "CRC");
 }
 
-TEST_CASE("sts6ctl: decode an EA07 token with the sample tables") {
+TEST_CASE("sts6ctl: decode an EA07 token with the sample tables", "[one-module]") {
     constexpr std::array<std::uint8_t, 16> kKey = {0x0A, 0xBC, 0x12, 0xDE, 0xF3, 0x45, 0x67, 0x89};
     const auto digits =
         sts::seal_token(sts::credit_token(2, 5, 0x014EEC, 256), Ea::sta, kKey, sts::kSampleStaTables)
@@ -576,7 +576,7 @@ TEST_CASE("sts6ctl: decode an EA07 token with the sample tables") {
     check_fails(run_program("sts6ctl", joined(words, {"--ea", "8"})), 2, "EA must be 7 or 11");
 }
 
-TEST_CASE("sts6ctl: key files that hold no key") {
+TEST_CASE("sts6ctl: key files that hold no key", "[one-module]") {
     const conform::TemporaryDirectory place;
     const std::string key_file = (place.path() / "key").string();
     const std::string key = kDecoderKey;
@@ -599,7 +599,7 @@ TEST_CASE("sts6ctl: key files that hold no key") {
     check_fails(decode(), 2, key_file);
 }
 
-TEST_CASE("sts6ctl: send") {
+TEST_CASE("sts6ctl: send", "[one-module]") {
     const Finished identity = ctl({"send", "SM?DI"});
     CHECK(identity.code == 0);
     CHECK(identity.output.starts_with("SM!DI00PSOFTSM01~PSTS6-"));
@@ -634,7 +634,7 @@ TEST_CASE("sts6ctl: send") {
     check_refused({"send", "SM?DI", "SM?DI"}, 2);
 }
 
-TEST_CASE("sts6ctl: registers") {
+TEST_CASE("sts6ctl: registers", "[one-module]") {
     const json rows = json_of({"registers"});
     REQUIRE(rows.size() == 3);
     const auto check_row = [&](std::size_t place, const char* sgc, const char* krn, const char* ken,
@@ -667,7 +667,7 @@ TEST_CASE("sts6ctl: registers") {
     check_refused({"registers", "1"}, 2);
 }
 
-TEST_CASE("sts6ctl: no module, or one that does not answer") {
+TEST_CASE("sts6ctl: no module, or one that does not answer", "[one-module]") {
     const Words commands[] = {credit({"--amount", "0.1"}),
                               manage("clear-credit", {"--value", "all"}),
                               verify(kToken),
@@ -695,7 +695,7 @@ TEST_CASE("sts6ctl: no module, or one that does not answer") {
     }
 }
 
-TEST_CASE("sts6ctl: a module that misbehaves") {
+TEST_CASE("sts6ctl: a module that misbehaves", "[one-module]") {
     const auto check_code = [](const Words& answers, const Words& words, int code) {
         const FakeModule module(answers);
         INFO(text_of(answers) << text_of(words));
@@ -734,7 +734,7 @@ TEST_CASE("sts6ctl: a module that misbehaves") {
     check_code({cards, ""}, token, 3);
 }
 
-TEST_CASE("sts6ctl: a list of registers ends, and shows what it gets") {
+TEST_CASE("sts6ctl: a list of registers ends, and shows what it gets", "[one-module]") {
     const FakeModule module(
         {framed("SM!GA00PSGC123456789012;KEN1234567890;KRN12345;BDT1~"), framed("SM!GA22")});
     const Finished finished = ctl_at(module.url(), {"registers"});
@@ -742,7 +742,7 @@ TEST_CASE("sts6ctl: a list of registers ends, and shows what it gets") {
     CHECK(finished.output.find("\n1         789012  12345") != std::string::npos);
 }
 
-TEST_CASE("sts6ctl: output that cannot be written is no success") {
+TEST_CASE("sts6ctl: output that cannot be written is no success", "[one-module]") {
     for (const Words& words : {credit({"--amount", "0.1"}), verify(kToken), Words{"send", "SM?DI"},
                                Words{"--json", "registers"}, Words{"token", "decode", kToken}}) {
         INFO(text_of(words));
@@ -756,7 +756,7 @@ TEST_CASE("sts6ctl: output that cannot be written is no success") {
     }
 }
 
-TEST_CASE("sts6ctl: command lines that are none") {
+TEST_CASE("sts6ctl: command lines that are none", "[one-module]") {
     const auto usage = [](const Words& words) {
         INFO(text_of(words));
         check_fails(run_program("sts6ctl", words), 2);
@@ -799,7 +799,7 @@ TEST_CASE("sts6ctl: command lines that are none") {
     CHECK_FALSE(version.output.empty());
 }
 
-TEST_CASE("sts6ctl: set-ups that are refused leave nothing behind") {
+TEST_CASE("sts6ctl: set-ups that are refused leave nothing behind", "[one-module]") {
     namespace fs = std::filesystem;
     const conform::TemporaryDirectory place;
     const fs::path dir = place.path() / "module";
@@ -810,7 +810,6 @@ TEST_CASE("sts6ctl: set-ups that are refused leave nothing behind") {
     };
     const std::string pin_file = (place.path() / "pin").string();
     write_text(pin_file, "1234\n");
-    write_text(place.path() / "no-pack.json", "{}");
     refused({}, 2);
     refused({"--profile", "toy"}, 2);
     refused({"--profile", "lab", "--token-label", "x"}, 2);
@@ -818,10 +817,6 @@ TEST_CASE("sts6ctl: set-ups that are refused leave nothing behind") {
     refused({"--profile", "lab", "--pkcs11-init", "x"}, 2);
     refused({"--profile", "lab", "--pkcs11-module", "/x.so"}, 2);
     refused({"--profile", "lab", "--pkcs11-module", "/x.so", "--token-label", "x"}, 2);
-    refused({"--profile", "demo", "--lab-keys", vector_pack().string()}, 2);
-    refused({"--profile", "production", "--lab-keys", vector_pack().string()}, 2);
-    refused({"--profile", "lab", "--lab-keys", (place.path() / "no-pack.json").string()}, 2);
-    refused({"--profile", "lab", "--lab-keys", (place.path() / "none.json").string()}, 3);
     check_fails(run_program("sts6ctl", {"setup", "--profile", "lab"}), 2, "--dir");
     check_fails(run_program("sts6ctl", {"setup", "--profile", "lab", "--dir", (dir / "deeper").string()}), 3);
     fs::create_directory(dir);

@@ -159,6 +159,10 @@ class FakeStore final : public Store {
         staged.clear();
         return done();
     }
+    Result<void> remove_all_approvals() override {
+        approved.clear();
+        return done();
+    }
     Result<void> commit(const ModuleState& changed, std::span<const AuditEntry> entries) override {
         ++commits;
         if (commit_error) return roll_back(*commit_error);

@@ -103,8 +103,9 @@ Names neighbours_of(const std::string& room) {
     if (room == "tools/sts6ctl")
         return {"src/client/", "firmware/sts/", "firmware/keyload/", "firmware/util/",
                 "src/daemon/state_dir.hpp"};
-    if (room == "tools/conform" || room == "tools/kmc")
-        return {"src/client/", "firmware/sts/", "firmware/keyload/", "firmware/util/"};
+    if (room == "tools/kmc") return {"src/client/", "firmware/sts/", "firmware/keyload/", "firmware/util/"};
+    if (room == "tools/conform")
+        return {"src/client/", "firmware/sts/", "firmware/keyload/", "firmware/util/", "tools/kmc/"};
     return {};
 }
 

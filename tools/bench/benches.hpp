@@ -19,8 +19,8 @@ void bench_slow_hsm(const std::filesystem::path& pack);
 /// SM?DI over TCP against an echo server on the same kind of loop. `pack` holds the lab module's keys.
 void bench_tcp(const std::filesystem::path& pack);
 
-/// Durable credit tokens over TCP against fdatasync and echo, one client and 64. `pack` holds the lab module's
-/// keys.
+/// Durable credit tokens over TCP against fdatasync and echo, one client and 64. `pack` holds the lab
+/// module's keys.
 void bench_vend(const std::filesystem::path& pack);
 
 }  // namespace sts6::bench

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
-#include <fstream>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 
 #include "tools/bench/benches.hpp"
@@ -27,20 +24,6 @@ constexpr std::chrono::milliseconds kRoundTime{2000};
 constexpr const char* kRequest = "SM?VCN1~P600727000000000009~N1~N11~N2~N0~H0001~H014EEC~DCC6\r";
 constexpr const char* kAnswer = "SM!VC00P32D98A5616345BE2E~P58625789986991357486~26E2\r";
 
-/// hsm.sessions in the file that set-up wrote.
-void set_sessions(const fs::path& config) {
-    std::ifstream in(config);
-    std::ostringstream text;
-    for (std::string line; std::getline(in, line);) {
-        text << (line.starts_with("sessions = ") ? std::string("sessions = ") + kSessions : line) << "\n";
-    }
-    in.close();
-    if (text.str().find(std::string("\nsessions = ") + kSessions) == std::string::npos) {
-        throw std::runtime_error("no hsm.sessions in " + config.string());
-    }
-    std::ofstream(config) << text.str();
-}
-
 }  // namespace
 
 void bench_slow_hsm(const fs::path& pack) {
@@ -50,7 +33,7 @@ void bench_slow_hsm(const fs::path& pack) {
     const fs::path pin = write_pin_file(place.path());
     conform::LabModule module(pack, {"--pkcs11-module", conform::program_path("sts6-pkcs11-shim.so"),
                                      "--token-label", token.token_label, "--pin-file", pin.string()});
-    set_sessions(module.dir() / "sts6d.toml");
+    conform::set_option(module.dir() / "sts6d.toml", "sessions", kSessions);
     module.start(std::nullopt);
     control.delay(kCallMicroseconds);
     Load one{.port = static_cast<std::uint16_t>(std::stoul(module.url().substr(module.url().rfind(':') + 1))),

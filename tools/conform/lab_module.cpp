@@ -5,6 +5,10 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "sts6/client.hpp"
+#include "tools/conform/lab_keys.hpp"
+#include "tools/conform/pack.hpp"
+
 namespace sts6::conform {
 
 namespace {
@@ -12,11 +16,15 @@ namespace {
 // Generous: a token directory on a slow disk, a sanitizer build on a busy machine.
 constexpr std::chrono::seconds kStartTimeout{60};
 
-[[noreturn]] void throw_with_log(const std::string& what, const std::filesystem::path& log) {
-    std::ifstream file(log);
+std::string text_of(const std::filesystem::path& path) {
+    std::ifstream file(path);
     std::ostringstream text;
     text << file.rdbuf();
-    throw std::runtime_error(what + "\n" + text.str());
+    return text.str();
+}
+
+[[noreturn]] void throw_with_log(const std::string& what, const std::filesystem::path& log) {
+    throw std::runtime_error(what + "\n" + text_of(log));
 }
 
 }  // namespace
@@ -34,18 +42,56 @@ std::string ready_value(const std::string& line, const std::string& key) {
     return {};
 }
 
+void set_option(const std::filesystem::path& config, const std::string& key, const std::string& value) {
+    std::ifstream in(config);
+    std::ostringstream text;
+    bool found = false;
+    for (std::string line; std::getline(in, line);) {
+        const bool matches = line.starts_with(key + " = ");
+        found = found || matches;
+        text << (matches ? key + " = " + value : line) << "\n";
+    }
+    in.close();
+    if (!found) throw std::runtime_error("no " + key + " in " + config.string());
+    std::ofstream(config) << text.str();
+}
+
 LabModule::LabModule(const std::filesystem::path& pack, const std::vector<std::string>& token_options) {
-    std::vector<std::string> arguments = {program_path("sts6ctl"),
-                                          "setup",
-                                          "--dir",
-                                          dir().string(),
-                                          "--profile",
-                                          "lab",
-                                          "--lab-keys",
-                                          pack.string()};
+    std::vector<std::string> arguments = {"setup", "--dir", dir().string(), "--profile", "lab"};
     arguments.insert(arguments.end(), token_options.begin(), token_options.end());
-    ChildProcess setup(arguments, log());
-    if (setup.wait() != 0) throw_with_log("sts6ctl setup failed for " + pack.string(), log());
+    run_ctl(arguments);
+    load_keys(pack);
+}
+
+void LabModule::run_ctl(const std::vector<std::string>& arguments) {
+    std::vector<std::string> words = {program_path("sts6ctl")};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    ChildProcess program(words, log());
+    if (program.wait() != 0) throw_with_log("sts6ctl " + arguments[0] + " failed", log());
+}
+
+void LabModule::load_keys(const std::filesystem::path& path) {
+    const auto pack = read_pack(path);
+    if (!pack) throw std::runtime_error(path.string() + ": not of schema sts6.vectors/1");
+    constexpr std::size_t kRegistersOfSetup = 64;
+    if (pack->registers.size() > kRegistersOfSetup)
+        set_option(dir() / "sts6d.toml", "registers", std::to_string(pack->registers.size()));
+    const auto sm_record = place_.path() / "module.pksm";
+    const auto kmc_record = place_.path() / "kmc.pkkmc";
+    const auto pin = [this](const char* officer) { return (dir() / "pins" / officer).string() + ".pin"; };
+    run_ctl({"--dir", dir().string(), "sm-key", "--out", sm_record.string()});
+    LabKmc kmc(pack->registers, text_of(sm_record));
+    std::ofstream(kmc_record) << kmc.record_file();
+    start(std::nullopt);
+    run_ctl({"--dir", dir().string(), "kmc", "approve", kmc_record.string(), "--officer", "officer1",
+             "--pin-file", pin("officer1"), "--officer", "officer2", "--pin-file", pin("officer2")});
+    {
+        auto client = Client::connect(url_);
+        if (!client) throw_with_log("no connection to the lab module", log());
+        std::ofstream lines(log(), std::ios::app);
+        for (const std::string& line : kmc.load_into(*client)) lines << line << "\n";
+    }
+    stop();
 }
 
 void LabModule::start(const std::optional<std::filesystem::path>& sta_tables, const std::string& lab_time) {

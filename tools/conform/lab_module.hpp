@@ -16,9 +16,9 @@ inline constexpr const char* kLabTime = "20020101T000000Z";
 
 class LabModule {
   public:
-    /// Sets a lab module up with the keys of a pack, in a SoftHSM of its own or, by options of `sts6ctl
-    /// setup`, in a PKCS#11 token that exists. The programs are those beside this one. Throws
-    /// std::runtime_error, with what the programs logged, when a step fails.
+    /// Sets a lab module up, in a SoftHSM of its own or, by options of `sts6ctl setup`, in a PKCS#11 token
+    /// that exists, and loads the keys of a pack into it (LabKmc). The programs are those beside this one.
+    /// Throws std::runtime_error, with what the programs logged, when a step fails.
     explicit LabModule(const std::filesystem::path& pack, const std::vector<std::string>& token_options = {});
 
     /// (Re)starts its daemon, with a file of EA07 tables or the sample set.
@@ -35,6 +35,9 @@ class LabModule {
     [[nodiscard]] std::filesystem::path log() const { return place_.path() / "log"; }
 
   private:
+    void run_ctl(const std::vector<std::string>& arguments);
+    void load_keys(const std::filesystem::path& pack);
+
     TemporaryDirectory place_;
     std::optional<ChildProcess> daemon_;
     std::string url_;
@@ -42,6 +45,9 @@ class LabModule {
 
 /// The path of a program in this program's directory.
 std::string program_path(const char* name);
+
+/// Gives a key of a configuration file another value; it must stand there.
+void set_option(const std::filesystem::path& config, const std::string& key, const std::string& value);
 
 /// The value of `key=` in a ready line; empty when it has none.
 std::string ready_value(const std::string& line, const std::string& key);

@@ -40,10 +40,12 @@ std::uint32_t read_sgc(const std::string& text) {
 PackRegister read_register(const json& source) {
     return {.number = source.at("register").get<std::uint32_t>(),
             .dkga = source.at("dkga").get<unsigned>(),
+            .ktc = source.at("kt").get<unsigned>(),
             .sgc = read_sgc(source.at("sgc").get<std::string>()),
             .krn = source.at("krn").get<unsigned>(),
             .ken = source.at("ken").get<unsigned>(),
-            .base_date = source.at("base_date").get<unsigned>()};
+            .base_date = source.at("base_date").get<unsigned>(),
+            .value = source.value("vk_hex", std::string())};
 }
 
 void read_meter_fields(const json& source, Case& test) {

@@ -12,11 +12,13 @@ namespace sts6::conform {
 
 struct PackRegister {
     std::uint32_t number = 0;
-    unsigned dkga = 0;
+    unsigned dkga = 0;  ///< also one that is withdrawn
+    unsigned ktc = 0;
     std::uint32_t sgc = 0;
     unsigned krn = 0;
     unsigned ken = 255;
     unsigned base_date = 1993;
+    std::string value;  ///< of the test key, in hexadecimal; for throw-away modules only
 };
 
 enum class CaseKind : std::uint8_t { credit, management, key_change, meter_test, check_drn, unknown };

@@ -41,6 +41,26 @@ class Target {
         return std::move(*response);
     }
 
+    /// The register that holds the pack's key; none when no register does.
+    [[nodiscard]] std::optional<std::uint32_t> find(const PackRegister& key) {
+        if (cards_.empty()) read_registers();
+        const std::string sgc = std::to_string(key.sgc);
+        const std::string wanted[] = {
+            ";SGC" + std::string(10 - std::min<std::size_t>(10, sgc.size()), '0') + sgc,
+            ";KRN" + std::to_string(key.krn) + ";",
+            ";KEN" + std::to_string(key.ken) + ";",
+            ";DKG0" + std::to_string(key.dkga) + ";",
+            ";KTC" + std::to_string(key.ktc) + ";",
+            ";BDT" + std::to_string(key.base_date)};
+        for (std::size_t i = 0; i < cards_.size(); ++i) {
+            const auto holds = [this, i](const std::string& card) {
+                return cards_[i].find(card) != std::string::npos;
+            };
+            if (std::ranges::all_of(wanted, holds)) return static_cast<std::uint32_t>(i + 1);
+        }
+        return std::nullopt;
+    }
+
     [[nodiscard]] const std::string& firmware() const { return firmware_; }
     [[nodiscard]] bool has_preset_time() const { return preset_time_; }
     [[nodiscard]] bool is_lab() const { return firmware_.ends_with("-LAB"); }
@@ -55,9 +75,19 @@ class Target {
         return std::move(*client);
     }
 
+    /// Each register's cards behind a ';', up to the last register that there is.
+    void read_registers() {
+        for (std::uint32_t number = 1;; ++number) {
+            const Response response = exchange("SM?GAN" + std::to_string(number) + "~");
+            if (response.status == Status::ptvd_range || response.link_error) break;
+            cards_.push_back(";" + response.body.substr(std::min<std::size_t>(1, response.body.size())));
+        }
+    }
+
     Client client_;
     bool preset_time_;
     std::string firmware_;
+    std::vector<std::string> cards_;
 };
 
 CaseResult verdict(const Pack& pack, const Case& test, Verdict result, std::string reason = {}) {
@@ -203,18 +233,6 @@ std::string obstacle(const Pack& pack, const Case& test) {
     return {};
 }
 
-bool holds_key(Target& target, const PackRegister& key) {
-    const Response response = target.exchange("SM?GAN" + std::to_string(key.number) + "~");
-    const std::string text = ";" + response.body.substr(std::min<std::size_t>(1, response.body.size()));
-    std::string sgc = std::to_string(key.sgc);
-    sgc.insert(0, 10 - std::min<std::size_t>(10, sgc.size()), '0');
-    const std::string cards[] = {
-        ";SGC" + sgc, ";KRN" + std::to_string(key.krn) + ";", ";KEN" + std::to_string(key.ken) + ";",
-        ";DKG0" + std::to_string(key.dkga) + ";", ";BDT" + std::to_string(key.base_date)};
-    return std::ranges::all_of(
-        cards, [&text](const std::string& card) { return text.find(card) != std::string::npos; });
-}
-
 /// Why a case can't run on this target; empty when it can.
 std::string obstacle(const Pack& pack, const Case& test, Target& target) {
     if (test.ea == kEaSta && !target.has_tables(test.sta_tables)) {
@@ -227,18 +245,27 @@ std::string obstacle(const Pack& pack, const Case& test, Target& target) {
         return "RND is random: the module is not of the lab profile";
     }
     for (const std::uint32_t number : registers_of(test)) {
-        if (!holds_key(target, *pack.find_register(number))) {
-            return "register " + std::to_string(number) + " does not hold the pack's key";
+        if (!target.find(*pack.find_register(number))) {
+            return "no register holds the key of the pack's register " + std::to_string(number);
         }
     }
     return {};
 }
 
+/// The case with the target's register numbers: a module numbers keys as they come.
+Case on_target(const Pack& pack, Case test, Target& target) {
+    test.register_number = *target.find(*pack.find_register(test.register_number));
+    if (test.kind == CaseKind::key_change)
+        test.new_register = *target.find(*pack.find_register(test.new_register));
+    return test;
+}
+
 CaseResult run_case(const Pack& pack, const Case& test, Target& target) {
     const std::string reason = obstacle(pack, test, target);
     if (!reason.empty()) return verdict(pack, test, Verdict::skipped, reason);
+    const Case asked = on_target(pack, test, target);
     const std::string fault =
-        test.kind == CaseKind::key_change ? run_key_change(test, target) : run_token(test, target);
+        asked.kind == CaseKind::key_change ? run_key_change(asked, target) : run_token(asked, target);
     return verdict(pack, test, fault.empty() ? Verdict::passed : Verdict::failed, fault);
 }
 

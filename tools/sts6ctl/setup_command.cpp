@@ -14,14 +14,12 @@ namespace {
 struct SetupOptions {
     Profile profile = Profile::demo;
     ExternalToken token;
-    std::string lab_keys;
 };
 
 void run_setup(const SetupOptions& options, const CommonOptions& common) {
     if (common.dir.empty()) usage_error("setup needs --dir DIR");
-    SetupRequest request{.dir = common.dir, .profile = options.profile, .token = {}, .lab_keys = {}};
+    SetupRequest request{.dir = common.dir, .profile = options.profile, .token = {}};
     if (!options.token.module.empty()) request.token = options.token;
-    if (!options.lab_keys.empty()) request.lab_keys = options.lab_keys;
     if (const auto done = set_up(request); !done) {
         throw CtlError(exit_code(done.error().code), done.error().text);
     }
@@ -51,8 +49,6 @@ void add_setup(CLI::App& app, const CommonOptions& common) {
     label->needs(module);
     init->needs(module);
     pin->needs(module);
-    command->add_option("--lab-keys", options->lab_keys,
-                        "pack of conformance vectors whose registers get their test keys (lab profile only)");
     command->callback([options, &common] { run_setup(*options, common); });
 }
 
