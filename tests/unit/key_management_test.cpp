@@ -584,6 +584,47 @@ TEST_CASE("what makes a key record no good, and that it leaves nothing behind") 
     }
 }
 
+TEST_CASE("a register whose key was lost from the token takes the same key anew") {
+    Ready bench;
+    bench.load(bench.kmc, {dkg04_key(1), dkg02_key(2)});
+    const std::string before = bench.execute(Bench::credit(1));
+    bench.hsm.vending_keys.clear();
+    bench.restart();
+    CHECK(bench.execute(Bench::credit(1)) == "01");
+    bench.clock.time += 2min;
+    bench.begin_load(bench.kmc);
+    // Another key under the name of the lost one has another check value.
+    TestKey other = dkg04_key(1);
+    other.value[0] = static_cast<std::uint8_t>(other.value[0] ^ 1U);
+    CHECK(bench.send("SM?KL", bench.kmc.key(other)) == "28");
+    CHECK(bench.send("SM?KL", bench.kmc.key(dkg04_key(1))).starts_with("00N1~"));
+    CHECK(bench.send("SM?KL", bench.kmc.key(dkg02_key(2))).starts_with("00N2~"));
+    CHECK(bench.send("SM?KF", bench.kmc.kmcid) == "00N2~N0~");
+    CHECK(bench.execute(Bench::credit(1)) == before);
+}
+
+TEST_CASE("zeroise leaves no key, no slot and no identity, and can be done again when the HSM fails") {
+    Ready bench;
+    bench.load(bench.kmc, {dkg04_key(1), dkg02_key(2)});
+    const std::string old_smid(bench.store.state.smid.view());
+    bench.hsm.destroy_error = Errc::hsm_failed;
+    CHECK_FALSE(bench.module->zeroise("officer1 and officer2"));
+    CHECK_FALSE(bench.module->in_error_state());
+    CHECK(bench.execute(Bench::credit(1)).starts_with("00P"));
+    CHECK_FALSE(bench.store.approved.empty());
+    bench.hsm.destroy_error.reset();
+    REQUIRE(bench.module->zeroise("officer1 and officer2"));
+    CHECK(bench.hsm.size() == 0);
+    CHECK(bench.store.approved.empty());
+    CHECK(bench.execute(Bench::credit(1)) == "GL!ER21");
+    CHECK(bench.execute("SM?QI").starts_with("00P~"));
+    bench.clock.time += 2min;
+    const std::string again = bench.execute(Bench::initialisation());
+    CHECK(again.starts_with("00P"));
+    CHECK(bench.store.state.smid.view() != old_smid);
+    CHECK(bench.execute("SM?MF") == "00");
+}
+
 TEST_CASE("a second file refreshes limits, adds keys and revokes what is missing") {
     Ready bench;
     bench.load(bench.kmc, {dkg04_key(1), dkg04_key(2), dkg02_key(3)});
