@@ -67,6 +67,12 @@ class Module {
     [[nodiscard]] Phase phase() const noexcept { return state_.phase; }
     [[nodiscard]] const ModuleState& state() const noexcept { return state_; }
     [[nodiscard]] const ModuleSettings& settings() const noexcept { return settings_; }
+    /// Null when the register is empty. On the thread of execute(), valid until its next call.
+    [[nodiscard]] const Register* find_register(std::uint32_t number) noexcept {
+        return registers_.find(number);
+    }
+    /// Whether the host clock was too far behind the time mark to vend, when module time was last asked for.
+    [[nodiscard]] bool clock_is_behind() const noexcept { return context_.clock_behind; }
     /// Module time. On the thread of execute().
     [[nodiscard]] CivilTime now() noexcept {
         update_time();

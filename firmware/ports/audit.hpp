@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -101,6 +102,19 @@ struct AuditHead {
     std::uint64_t acknowledged = 0;  ///< records up to it were exported, and may be dropped
     Sha256 base{};                   ///< the hash before `first`
     Sha256 hash{};                   ///< of `last`
+
+    [[nodiscard]] constexpr std::uint64_t records() const noexcept { return last + 1 - first; }
+    /// Records that are kept and were not exported yet.
+    [[nodiscard]] constexpr std::uint64_t unacknowledged() const noexcept {
+        return last - std::max(acknowledged, first - 1);
+    }
+};
+
+/// How long the audit log may get.
+struct AuditLimits {
+    std::uint64_t capacity = 100'000;  ///< records
+    /// Records that nobody has acknowledged are never dropped: what would need their place is refused.
+    bool force = false;
 };
 
 }  // namespace sts6

@@ -2,7 +2,6 @@
 #include "src/admin/administration.hpp"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <stdexcept>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "firmware/keyload/records.hpp"
 #include "src/admin/audit_page.hpp"
 #include "src/admin/officers.hpp"
+#include "src/admin/status.hpp"
 #include "src/admin/text.hpp"
 #include "sts6/exit_code.hpp"
 
@@ -273,8 +273,14 @@ json officer_remove(const Services& services, const json& request) {
 json status(const Services& services) {
     json answer;
     on_module(services, [&] {
-        answer = json::parse(status_of(services.store));
-        answer.update(json::parse(services.status()));
+        answer = json::parse(
+            required(status_of(services.store, services.admin_store, services.audit_limits, services.now()),
+                     "the module's state"));
+        json running = json::parse(services.status());
+        // First what stops the module as a whole.
+        json& warnings = running.at("warnings");
+        for (json& warning : answer.at("warnings")) warnings.push_back(std::move(warning));
+        answer.update(running);
     });
     return {{"ok", true}, {"status", answer}};
 }
@@ -366,18 +372,6 @@ json failure(int exit_code, const std::string& text) {
     return {{"ok", false}, {"exit_code", exit_code}, {"error", text}};
 }
 
-const char* session_text(LoadSession::State state) {
-    switch (state) {
-        case LoadSession::State::none:
-            return "none";
-        case LoadSession::State::pending:
-            return "pending";
-        case LoadSession::State::loading:
-            return "loading";
-    }
-    return "none";
-}
-
 }  // namespace
 
 std::string answer(const Services& services, std::string_view request) {
@@ -394,63 +388,6 @@ std::string answer(const Services& services, std::string_view request) {
     } catch (const std::exception& error) {
         return failure(kExitRefused, error.what()).dump();
     }
-}
-
-std::string status_of(Store& store) {
-    const ModuleState state = required(store.load_state(), "the module's state");
-    json status = {{"profile", state.profile == Profile::lab    ? "lab"
-                               : state.profile == Profile::demo ? "demo"
-                                                                : "production"},
-                   {"phase", state.phase == Phase::operational ? "operational" : "manufacturing"},
-                   {"module_id", state.module_id.view()},
-                   {"hardware_id", state.hardware_id.view()},
-                   {"smid", state.smid.view()},
-                   {"sm_public_key_record", ""},
-                   {"tampered", state.tampered},
-                   {"tokens_issued", state.tokens_issued}};
-    if (!state.smid.empty()) {
-        std::array<char, 1024> buffer{};
-        TextWriter record(buffer);
-        keyload::put_sm_key(record, {.smid = {.text = state.smid.view()},
-                                     .firmware_id = state.smid_firmware.view(),
-                                     .hardware_id = state.hardware_id.view(),
-                                     .key = state.agreement_key.point});
-        status["sm_public_key_record"] = record.written();
-    }
-    json slots = json::array();
-    for (std::uint8_t number = 1; number <= 4; ++number) {
-        const auto slot = required(store.load_slot(number), "a slot");
-        if (!slot) continue;
-        slots.push_back({{"slot", number},
-                         {"operator", slot->kmc_operator.view()},
-                         {"name", slot->kmc_name.view()},
-                         {"kmcid", slot->kmcid.view()},
-                         {"active", slot->active},
-                         {"session", session_text(slot->session.state)}});
-    }
-    json registers = json::array();
-    std::uint16_t last = 0;
-    while (const auto row = required(store.load_next_register(last), "a register")) {
-        last = row->number;
-        json key = {{"register", row->number},
-                    {"slot", row->slot},
-                    {"sgc", row->attributes.sgc},
-                    {"krn", row->attributes.krn},
-                    {"kcv", hex_text(row->kcv)},
-                    {"iut", date_text(row->attributes.issue_until)},
-                    {"exp", date_text(row->attributes.expiry)}};
-        if (row->units_left) key["units_left_tenths"] = *row->units_left;
-        if (row->currency_left) key["currency_left_100000ths"] = *row->currency_left;
-        registers.push_back(std::move(key));
-    }
-    const AuditHead head = store.audit_head();
-    status["audit"] = {{"first", head.first},
-                       {"last", head.last},
-                       {"acknowledged", head.acknowledged},
-                       {"hash", hex_text(head.hash)}};
-    status["slots"] = std::move(slots);
-    status["registers"] = std::move(registers);
-    return status.dump();
 }
 
 }  // namespace sts6::admin

@@ -13,10 +13,11 @@
 
 namespace sts6::admin {
 
-/// The module as administration needs it. All but the last two are called inside with_module() only.
+/// The module as administration needs it. Its functions are called inside with_module() only, but that one.
 struct Services {
     Store& store;
     AdminStore& admin_store;
+    AuditLimits audit_limits;
     /// Makes changes that were put durable, with their audit.
     std::function<Result<void>(AuditEvent, std::string_view)> commit;
     /// Latches the tampered state.
@@ -25,7 +26,7 @@ struct Services {
     std::function<Result<void>(std::string_view officers)> zeroise;
     /// Module time.
     std::function<CivilTime()> now;
-    /// What the daemon adds to a status, as a JSON object: firmware, HSM, error state.
+    /// What the daemon adds to a status, as a JSON object: firmware, HSM, error state, with its warnings.
     std::function<std::string()> status;
     /// Runs a function between two batches of commands and waits for it. False: the module has stopped.
     std::function<bool(const std::function<void()>&)> with_module;
@@ -33,8 +34,5 @@ struct Services {
 
 /// Answers {"ok":true,...} or {"ok":false,"exit_code":n,"error":"a sentence"}.
 [[nodiscard]] std::string answer(const Services& services, std::string_view request);
-
-/// The status as JSON from the store alone: also without a daemon.
-[[nodiscard]] std::string status_of(Store& store);
 
 }  // namespace sts6::admin

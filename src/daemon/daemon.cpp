@@ -154,6 +154,7 @@ class Daemon {
     std::unique_ptr<Clock> clock_;
     std::unique_ptr<Random> random_;
     std::unique_ptr<Module> module_;
+    RunFacts run_;
 
     asio::io_context loop_{1};
     CommandQueue queue_;
@@ -240,6 +241,10 @@ Outcome<void> Daemon::start_module(const DaemonOptions& options) {
                     "a register above \"registers\" = " + std::to_string(config_.registers) +
                         " holds a key: raise it in sts6d.toml");
     }
+    // A start that failed for another reason has returned.
+    run_ = {.sta_tables = tables_.name,
+            .self_tested = module_->now(),
+            .self_test_passed = !module_->in_error_state()};
     log_lost_keys(*store_, *hsm_);
     if (module_->in_error_state()) {
         spdlog::critical("a self-test failed: the module is in its error state and answers GL!ER58 only");
@@ -294,12 +299,13 @@ Outcome<void> Daemon::open_admin_socket() {
     const auto services = std::make_shared<admin::Services>(admin::Services{
         .store = *store_,
         .admin_store = *store_,
+        .audit_limits = {.capacity = config_.audit_capacity, .force = config_.audit_force},
         .commit = [this](AuditEvent event,
                          std::string_view text) { return module_->administer(event, text); },
         .tamper = [this](std::string_view reason) { return module_->tamper(reason); },
         .zeroise = [this](std::string_view officers) { return module_->zeroise(officers); },
         .now = [this] { return module_->now(); },
-        .status = [this] { return daemon_status(*module_, *hsm_); },
+        .status = [this] { return daemon_status(*module_, *hsm_, *clock_, run_); },
         .with_module =
             [this](const std::function<void()>& work) {
                 std::promise<void> done;

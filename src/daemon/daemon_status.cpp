@@ -1,29 +1,83 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/daemon/daemon_status.hpp"
 
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
-#include "src/admin/administration.hpp"
 #include "src/admin/audit_page.hpp"
+#include "src/admin/status.hpp"
+#include "src/admin/text.hpp"
+#include "src/admin/warnings.hpp"
+#include "src/daemon/clocks.hpp"
+#include "src/daemon/config.hpp"
 #include "src/daemon/hsm_config.hpp"
 #include "src/daemon/state_dir.hpp"
 #include "src/store/sqlite_store.hpp"
 
 namespace sts6 {
 
-std::string daemon_status(Module& module, const p11::Pkcs11Hsm& hsm) {
-    const auto time = format_civil_time(module.now());
-    return nlohmann::json{{"running", true},
-                          {"error_state", module.in_error_state()},
-                          {"module_time", std::string(time.data(), time.size())},
-                          {"firmware_id", module.settings().firmware_id.view()},
-                          {"hsm",
-                           {{"token", token_in_words(hsm)},
-                            {"connected", hsm.connected()},
-                            {"capabilities", hsm.capabilities().lines}}}}
+namespace {
+
+constexpr const char* kTampered = "the module is tampered: it refuses everything until it is zeroised";
+
+std::vector<std::uint32_t> quarantined_registers(Module& module) {
+    std::vector<std::uint32_t> numbers;
+    for (std::uint32_t number = 1; number <= module.settings().registers; ++number) {
+        const Register* found = module.find_register(number);
+        if (found != nullptr && found->health == Register::Health::quarantined) numbers.push_back(number);
+    }
+    return numbers;
+}
+
+admin::Warnings warnings_of(const Module& module, const p11::Pkcs11Hsm& hsm,
+                            const std::vector<std::uint32_t>& quarantined) {
+    admin::Warnings warnings;
+    if (module.in_error_state())
+        warnings.emplace_back("the module is in its error state: it answers GL!ER58 until it starts anew");
+    if (module.state().tampered) warnings.emplace_back(kTampered);
+    if (!hsm.connected()) warnings.emplace_back("the HSM is away: commands that need a key are answered 01");
+    if (module.clock_is_behind())
+        warnings.emplace_back("the host clock is behind the time mark: no token is made before it is set");
+    for (const std::uint32_t number : quarantined) {
+        warnings.push_back("register " + std::to_string(number) +
+                           ": quarantined, its key is missing in the HSM or another one");
+    }
+    return warnings;
+}
+
+}  // namespace
+
+std::string daemon_status(Module& module, const p11::Pkcs11Hsm& hsm, Clock& clock, const RunFacts& run) {
+    const CivilTime now = module.now();
+    const auto digits = format_civil_time(now);
+    const auto quarantined = quarantined_registers(module);
+    return nlohmann::json{
+        {"running", true},
+        {"error_state", module.in_error_state()},
+        // Also when it could not be stored.
+        {"tampered", module.state().tampered},
+        {"module_time", std::string(digits.data(), digits.size())},
+        {"clock",
+         {{"host", admin::date_text(clock.now())},
+          {"module_time", admin::date_text(now)},
+          {"time_mark", admin::date_text(module.state().time_mark)},
+          {"behind", module.clock_is_behind()}}},
+        {"firmware_id", module.settings().firmware_id.view()},
+        {"sta_tables", run.sta_tables},
+        {"self_test", {{"passed", run.self_test_passed}, {"at", admin::date_text(run.self_tested)}}},
+        {"quarantined", quarantined},
+        {"warnings", warnings_of(module, hsm, quarantined)},
+        {"hsm",
+         {{"token", token_in_words(hsm)},
+          {"connected", hsm.connected()},
+          {"capabilities", hsm.capabilities().lines}}}}
         .dump();
 }
 
@@ -35,12 +89,12 @@ struct OfflineStore {
     std::unique_ptr<SqliteStore> store;
 };
 
-Outcome<OfflineStore> open_offline(const std::filesystem::path& path) {
+Outcome<OfflineStore> open_offline(const std::filesystem::path& path, const AuditLimits& limits = {}) {
     const StateDir dir(path);
     if (auto checked = dir.check(); !checked) return Unexpected{checked.error()};
     auto lock = StateLock::take(dir);
     if (!lock) return Unexpected{lock.error()};
-    auto store = SqliteStore::open(dir.database());
+    auto store = SqliteStore::open(dir.database(), limits);
     if (!store) return fail_at(dir.database().string(), store.error());
     return OfflineStore{std::move(*lock), std::move(*store)};
 }
@@ -48,11 +102,29 @@ Outcome<OfflineStore> open_offline(const std::filesystem::path& path) {
 }  // namespace
 
 Outcome<std::string> offline_status(const std::filesystem::path& path) {
-    const auto offline = open_offline(path);
+    AuditLimits limits;
+    admin::Warnings warnings;
+    const auto config = read_config(StateDir(path));
+    if (config) {
+        limits = {.capacity = config->audit_capacity, .force = config->audit_force};
+    } else {
+        // Whoever looks may want to know why the daemon does not start.
+        warnings.push_back(config.error().text);
+    }
+    const auto offline = open_offline(path, limits);
     if (!offline) return Unexpected{offline.error()};
+    SqliteStore& store = *offline->store;
+    const auto state = store.load_state();
+    if (!state) return fail_at("the module's state", state.error());
+    if (state->tampered) warnings.emplace_back(kTampered);
+    const CivilTime now = std::max(HostClock().now(), state->time_mark);
+    const auto text = admin::status_of(store, store, limits, now);
+    if (!text) return fail_at("the module's state", text.error());
     try {
-        auto status = nlohmann::json::parse(admin::status_of(*offline->store));
+        auto status = nlohmann::json::parse(*text);
         status["running"] = false;
+        for (const auto& warning : status.at("warnings")) warnings.push_back(warning.get<std::string>());
+        status["warnings"] = std::move(warnings);
         return status.dump();
     } catch (const std::exception& error) {
         return fail(Errc::corrupt, error.what());

@@ -103,7 +103,7 @@ Result<void> AuditLog::check_newest() const {
 
 std::uint64_t AuditLog::room() const noexcept {
     if (!limits_.force) return std::numeric_limits<std::uint64_t>::max();
-    const std::uint64_t unread = head_.last - std::max(head_.acknowledged, head_.first - 1);
+    const std::uint64_t unread = head_.unacknowledged();
     return limits_.capacity > unread ? limits_.capacity - unread : 0;
 }
 

@@ -8,7 +8,6 @@
 
 #include "firmware/ports/audit.hpp"
 #include "src/store/sqlite.hpp"
-#include "src/store/sqlite_store.hpp"
 
 namespace sts6::store {
 

@@ -13,13 +13,6 @@
 
 namespace sts6 {
 
-/// How long the audit log may get.
-struct AuditLimits {
-    std::uint64_t capacity = 100'000;  ///< records
-    /// Records that nobody has acknowledged are never dropped: what would need their place is refused.
-    bool force = false;
-};
-
 /// The module's durable state: its own row and its registers, in WAL mode with `synchronous=FULL`. The file
 /// is locked for one store as long as that lives. Details of an error go to the log, what it means to the
 /// caller.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is asked of the module on this machine: status, sm-key, kmc and officer.
+// What officers do on this machine: kmc and officer.
+#include <array>
+#include <cstdint>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -8,7 +10,6 @@
 #include <openssl/sha.h>
 
 #include "firmware/keyload/records.hpp"
-#include "src/daemon/state_dir.hpp"
 #include "sts6/hex.hpp"
 #include "tools/sts6ctl/admin_link.hpp"
 #include "tools/sts6ctl/ctl_error.hpp"
@@ -19,65 +20,6 @@ namespace sts6::ctl {
 namespace {
 
 using nlohmann::json;
-
-/// From the daemon, or without it from the directory.
-json status_of(const CommonOptions& common) {
-    if (common.dir.empty()) usage_error("this needs --dir DIR");
-    try {
-        return ask_daemon(common, {{"command", "status"}}).at("status");
-    } catch (const CtlError& error) {
-        if (error.exit_code() != kExitNoConnection) throw;
-    }
-    const auto status = offline_status(common.dir);
-    if (!status) throw CtlError(exit_code(status.error().code), status.error().text);
-    return json::parse(*status);
-}
-
-void print_status(const json& status) {
-    const auto line = [](const char* name, const std::string& value) {
-        std::cout << name << ": " << value << "\n";
-    };
-    const auto text = [&status](const char* name) { return status.value(name, std::string()); };
-    const bool running = status.value("running", false);
-    line("module", text("module_id") + ", " + text("profile") + ", " + text("phase") +
-                       (status.value("error_state", false) ? ", in its ERROR STATE" : ""));
-    line("daemon", running ? "running" : "not running");
-    line("SMID", text("smid").empty() ? "not initialised" : text("smid"));
-    if (running) {
-        line("firmware", text("firmware_id"));
-        line("module time", text("module_time"));
-        line("HSM", status.at("hsm").at("token").get<std::string>() +
-                        (status.at("hsm").at("connected").get<bool>() ? "" : ", AWAY"));
-        for (const auto& one : status.at("hsm").at("capabilities"))
-            std::cout << "  " << one.get<std::string>() << "\n";
-    }
-    line("tokens issued", std::to_string(status.at("tokens_issued").get<std::uint64_t>()));
-    for (const auto& slot : status.at("slots")) {
-        std::cout << "slot " << slot.at("slot") << ": " << slot.at("operator").get<std::string>() << " "
-                  << slot.at("name").get<std::string>() << (slot.at("active") ? ", active" : ", not active")
-                  << ", session " << slot.at("session").get<std::string>() << "\n";
-    }
-    for (const auto& key : status.at("registers")) {
-        std::cout << "register " << key.at("register") << ": slot " << key.at("slot") << ", SGC "
-                  << key.at("sgc") << ", KRN " << key.at("krn") << ", KCV "
-                  << key.at("kcv").get<std::string>() << ", IUT " << key.at("iut").get<std::string>() << "\n";
-    }
-}
-
-void run_status(const CommonOptions& common) {
-    const json status = status_of(common);
-    if (common.json) {
-        std::cout << status.dump() << "\n";
-    } else {
-        print_status(status);
-    }
-}
-
-void run_sm_key(const std::string& out, const CommonOptions& common) {
-    const auto record = status_of(common).at("sm_public_key_record").get<std::string>();
-    if (record.empty()) throw CtlError(kExitRefused, "the module is not initialised: SM?MI comes first");
-    write_records(out, {record});
-}
 
 std::string sha384_text(const std::string& record) {
     std::array<std::uint8_t, 48> digest{};
@@ -204,13 +146,6 @@ void add_officer(CLI::App& app, const CommonOptions& common) {
 }  // namespace
 
 void add_administration(CLI::App& app, const CommonOptions& common) {
-    CLI::App* status = app.add_subcommand("status", "what the module is and holds");
-    status->callback([&common] { run_status(common); });
-    auto out = std::make_shared<std::string>();
-    CLI::App* sm_key =
-        app.add_subcommand("sm-key", "the SM public key record, as a one-record file for KMCs");
-    sm_key->add_option("--out", *out, "where to write it; without: standard output");
-    sm_key->callback([out, &common] { run_sm_key(*out, common); });
     add_kmc(app, common);
     add_officer(app, common);
 }

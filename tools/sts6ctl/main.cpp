@@ -24,6 +24,7 @@ int run(int argc, char** argv) {
     sts6::ctl::add_send(app, common);
     sts6::ctl::add_registers(app, common);
     sts6::ctl::add_klf(app, common);
+    sts6::ctl::add_status(app, common);
     sts6::ctl::add_administration(app, common);
     sts6::ctl::add_audit(app, common);
     try {

@@ -21,6 +21,7 @@ void add_token(CLI::App& app, const CommonOptions& common);
 void add_send(CLI::App& app, const CommonOptions& common);
 void add_registers(CLI::App& app, const CommonOptions& common);
 void add_klf(CLI::App& app, const CommonOptions& common);
+void add_status(CLI::App& app, const CommonOptions& common);
 void add_audit(CLI::App& app, const CommonOptions& common);
 void add_administration(CLI::App& app, const CommonOptions& common);
 

@@ -9,6 +9,7 @@
 #include "firmware/sts/amount.hpp"
 #include "firmware/sts/tid.hpp"
 #include "firmware/sts/token_block.hpp"
+#include "firmware/util/decimal_text.hpp"
 #include "sts6/ptvd.hpp"
 #include "tools/sts6ctl/ctl_error.hpp"
 
@@ -16,8 +17,6 @@ namespace sts6::ctl {
 
 namespace {
 
-constexpr unsigned kUnitDecimals = 1;
-constexpr unsigned kCurrencyDecimals = 5;
 constexpr std::uint32_t kFirstCurrencySubclass = 4;
 
 constexpr std::array<std::string_view, 4> kServices = {"electricity", "water", "gas", "time"};
@@ -87,16 +86,6 @@ std::uint16_t coded(const ManagementAction& action, const std::string& value) {
             return index_and_value(value);
     }
     return 0;
-}
-
-std::string decimal_text(sts::Magnitude value, unsigned decimals) {
-    std::string text;
-    do {
-        text.insert(text.begin(), static_cast<char>('0' + static_cast<unsigned>(value % 10)));
-        value /= 10;
-    } while (value != 0 || text.size() <= decimals);
-    text.insert(text.size() - decimals, ".");
-    return text;
 }
 
 CivilTime local_time_now() {
