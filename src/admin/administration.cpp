@@ -285,6 +285,12 @@ json status(const Services& services) {
     return {{"ok", true}, {"status", answer}};
 }
 
+json metrics(const Services& services) {
+    std::string text;
+    on_module(services, [&] { text = services.metrics(); });
+    return {{"ok", true}, {"metrics", text}};
+}
+
 json audit(const Services& services, const json& request) {
     json answer;
     on_module(services, [&] {
@@ -335,6 +341,7 @@ json zeroise(const Services& services, const json& request) {
 json dispatch(const Services& services, const json& request) {
     const auto command = request.at("command").get<std::string>();
     if (command == "status") return status(services);
+    if (command == "metrics") return metrics(services);
     if (command == "kmc-list") return kmc_list(services);
     if (command == "kmc-approve") return kmc_approve(services, request);
     if (command == "kmc-remove") return kmc_remove(services, request);

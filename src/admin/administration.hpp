@@ -28,6 +28,8 @@ struct Services {
     std::function<CivilTime()> now;
     /// What the daemon adds to a status, as a JSON object: firmware, HSM, error state, with its warnings.
     std::function<std::string()> status;
+    /// OpenMetrics text.
+    std::function<std::string()> metrics;
     /// Runs a function between two batches of commands and waits for it. False: the module has stopped.
     std::function<bool(const std::function<void()>&)> with_module;
 };

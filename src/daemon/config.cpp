@@ -37,6 +37,8 @@ struct Key {
 
 const std::array kKeys = {
     Key{"", "tcp", &Config::tcp, "where the TCP link listens; \"\" = nowhere"},
+    Key{"", "metrics", &Config::metrics,
+        "where metrics are served over HTTP, on this machine only; \"\" = nowhere"},
     Key{"", "registers", Number{&Config::registers, 1, RegisterTable::kMost}, "vending key registers"},
     Key{"", "tid_window_days", Number{&Config::tid_window_days, 0, 3650},
         "how far a TID may be from module time; 0 = any (always 0 in the lab profile)"},

@@ -14,6 +14,7 @@ namespace sts6 {
 
 struct Config {
     std::string tcp = "127.0.0.1:5100";      ///< HOST:PORT; empty = no TCP link
+    std::string metrics;                     ///< HOST:PORT on this machine; empty = no metrics port
     std::uint32_t registers = 64;            ///< 1..4096
     std::uint32_t tid_window_days = 7;       ///< 0..3650; 0 = off
     bool gler_unframed = false;              ///< send GL!ER without its envelope

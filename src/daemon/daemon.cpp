@@ -14,6 +14,7 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
+#include <asio/post.hpp>
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 #include <spdlog/spdlog.h>
@@ -27,6 +28,8 @@
 #include "src/daemon/daemon_status.hpp"
 #include "src/daemon/firmware_identity.hpp"
 #include "src/daemon/hsm_config.hpp"
+#include "src/daemon/metrics.hpp"
+#include "src/daemon/metrics_port.hpp"
 #include "src/daemon/module_thread.hpp"
 #include "src/daemon/process.hpp"
 #include "src/daemon/sta_tables_file.hpp"
@@ -61,9 +64,10 @@ TcpLimits tcp_limits() {
     return limits;
 }
 
-Outcome<tcp::endpoint> parse_endpoint(asio::io_context& loop, std::string_view text) {
-    const auto refuse = [text](const char* why) {
-        return fail(Errc::invalid_argument, "tcp \"" + std::string(text) + "\": " + why);
+/// `key` of the configuration says what it is for.
+Outcome<tcp::endpoint> parse_endpoint(asio::io_context& loop, const char* key, std::string_view text) {
+    const auto refuse = [key, text](const char* why) {
+        return fail(Errc::invalid_argument, key + (" \"" + std::string(text)) + "\": " + why);
     };
     const std::size_t colon = text.rfind(':');
     if (colon == std::string_view::npos) return refuse("must be HOST:PORT");
@@ -141,6 +145,9 @@ class Daemon {
     Outcome<void> open_state(const DaemonOptions& options);
     Outcome<void> start_module(const DaemonOptions& options);
     Outcome<void> open_admin_socket();
+    Outcome<void> open_metrics_port();
+    std::string metrics_text();
+    std::string ready_line() const;
     void keep_time();
     void stop();
 
@@ -155,6 +162,7 @@ class Daemon {
     std::unique_ptr<Random> random_;
     std::unique_ptr<Module> module_;
     RunFacts run_;
+    CommandCounts counts_;
 
     asio::io_context loop_{1};
     CommandQueue queue_;
@@ -163,6 +171,7 @@ class Daemon {
     std::optional<TcpListener> tcp_;
     std::optional<ModuleThread> module_thread_;
     std::optional<admin::AdminSocket> admin_;
+    std::optional<MetricsPort> metrics_;
     asio::steady_timer time_mark_due_{loop_};
 };
 
@@ -187,6 +196,7 @@ Outcome<void> Daemon::read_configuration(const DaemonOptions& options) {
     config_ = std::move(*config);
     spdlog::set_level(spdlog::level::from_str(config_.log_level));
     if (options.tcp) config_.tcp = *options.tcp;
+    if (options.metrics) config_.metrics = *options.metrics;
     if (options.sta_tables) config_.sta_tables = *options.sta_tables;
     allow_plaintext_ = options.allow_plaintext;
     if (config_.tcp.empty()) return fail(Errc::invalid_argument, "no link is configured");
@@ -253,7 +263,7 @@ Outcome<void> Daemon::start_module(const DaemonOptions& options) {
 }
 
 Outcome<void> Daemon::serve(std::ostream& out) {
-    const auto endpoint = parse_endpoint(loop_, config_.tcp);
+    const auto endpoint = parse_endpoint(loop_, "tcp", config_.tcp);
     if (!endpoint) return Unexpected{endpoint.error()};
     const bool loopback = endpoint->address().is_loopback();
     if (!loopback && !allow_plaintext_) {
@@ -269,6 +279,7 @@ Outcome<void> Daemon::serve(std::ostream& out) {
                                       tcp_limits());
     if (!listener) return fail_at("tcp " + config_.tcp, listener.error());
     tcp_.emplace(std::move(*listener));
+    if (auto opened = open_metrics_port(); !opened) return opened;
 
     if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail(Errc::io_failed, "SIGPIPE cannot be ignored");
     asio::signal_set signals(loop_, SIGTERM, SIGINT);
@@ -279,19 +290,48 @@ Outcome<void> Daemon::serve(std::ostream& out) {
         stop();
     });
     answers_to_come_.emplace(loop_.get_executor());
-    module_thread_.emplace(*module_, queue_, loop_);
+    module_thread_.emplace(*module_, queue_, loop_, counts_);
     if (auto opened = open_admin_socket(); !opened) {
         stop();
         return opened;
     }
     keep_time();
-    out << "ready state=" << phase_text(*module_) << " tcp=" << endpoint_text(tcp_->endpoint()) << std::endl;
+    out << ready_line() << std::endl;
     loop_.run();
     // stop() has been called: the answers in flight leave, and the loop runs out of work.
     loop_.restart();
     loop_.run_for(kLongestStop);
     tcp_.reset();
     spdlog::info("stopped");
+    return {};
+}
+
+std::string Daemon::ready_line() const {
+    return "ready state=" + std::string(phase_text(*module_)) + " tcp=" + endpoint_text(tcp_->endpoint()) +
+           (metrics_ ? " metrics=" + endpoint_text(metrics_->endpoint()) : "");
+}
+
+std::string Daemon::metrics_text() {
+    return openmetrics_text(counts_, read_module(*module_, *store_, hsm_->connected()));
+}
+
+Outcome<void> Daemon::open_metrics_port() {
+    if (config_.metrics.empty()) return {};
+    const auto endpoint = parse_endpoint(loop_, "metrics", config_.metrics);
+    if (!endpoint) return Unexpected{endpoint.error()};
+    if (!endpoint->address().is_loopback()) {
+        return fail(Errc::permission,
+                    "metrics \"" + config_.metrics +
+                        "\" is not a loopback address: whoever reaches the port could read them");
+    }
+    auto opened = MetricsPort::open(loop_, *endpoint, [this](MetricsPort::Take take) {
+        // The connection behind `take` is let go of on the loop only.
+        return queue_.push_task([this, take = std::move(take)]() mutable {
+            asio::post(loop_, [take = std::move(take), text = metrics_text()] { take(text); });
+        });
+    });
+    if (!opened) return Unexpected{opened.error()};
+    metrics_.emplace(std::move(*opened));
     return {};
 }
 
@@ -306,6 +346,7 @@ Outcome<void> Daemon::open_admin_socket() {
         .zeroise = [this](std::string_view officers) { return module_->zeroise(officers); },
         .now = [this] { return module_->now(); },
         .status = [this] { return daemon_status(*module_, *hsm_, *clock_, run_); },
+        .metrics = [this] { return metrics_text(); },
         .with_module =
             [this](const std::function<void()>& work) {
                 std::promise<void> done;
@@ -340,6 +381,7 @@ void Daemon::stop() {
     time_mark_due_.cancel();
     // It waits for the module thread.
     admin_.reset();
+    metrics_.reset();
     tcp_->close();
     queue_.close();
     module_thread_.reset();

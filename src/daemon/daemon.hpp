@@ -15,14 +15,15 @@ namespace sts6 {
 /// What the command line adds to the configuration file.
 struct DaemonOptions {
     std::filesystem::path dir;
-    std::optional<std::string> tcp;  ///< HOST:PORT, instead of the configured one
+    std::optional<std::string> tcp;      ///< HOST:PORT, instead of the configured one
+    std::optional<std::string> metrics;  ///< HOST:PORT, instead of the configured one
     std::optional<std::filesystem::path> sta_tables;
     std::optional<CivilTime> lab_time;  ///< lab profile only
     bool allow_plaintext = false;       ///< TCP without TLS on an address that is not loopback
 };
 
 /// Serves until SIGTERM or SIGINT. Writes one line to `out` when every link listens:
-/// "ready state=operational tcp=HOST:PORT".
+/// "ready state=operational tcp=HOST:PORT", and " metrics=HOST:PORT" with a metrics port.
 [[nodiscard]] Outcome<void> run_daemon(const DaemonOptions& options, std::ostream& out);
 
 }  // namespace sts6

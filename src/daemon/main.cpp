@@ -25,6 +25,9 @@ int run(int argc, char** argv) {
     std::optional<std::string> lab_time;
     app.add_option("--dir", options.dir, "state directory, made by `sts6ctl setup`")->required();
     app.add_option("--tcp", options.tcp, "HOST:PORT of the TCP link, instead of the configured one");
+    app.add_option("--metrics", options.metrics,
+                   "HOST:PORT where metrics are served over HTTP, on this machine only, instead of the "
+                   "configured one");
     app.add_option("--sta-tables", options.sta_tables, "file with the licensed EA07 tables");
     app.add_option("--lab-time", lab_time, "CCYYMMDDThhmmssZ at which module time starts (lab profile only)");
     app.add_flag("--allow-plaintext", options.allow_plaintext,

@@ -19,8 +19,8 @@ constexpr std::chrono::seconds kLongestWait{4};
 
 }  // namespace
 
-ModuleThread::ModuleThread(Module& module, CommandQueue& queue, asio::io_context& loop)
-    : module_(module), queue_(queue), loop_(loop), thread_([this] { run(); }) {
+ModuleThread::ModuleThread(Module& module, CommandQueue& queue, asio::io_context& loop, CommandCounts& counts)
+    : module_(module), queue_(queue), loop_(loop), counts_(counts), thread_([this] { run(); }) {
 }
 
 ModuleThread::~ModuleThread() {
@@ -29,15 +29,29 @@ ModuleThread::~ModuleThread() {
     thread_.join();
 }
 
+/// While the exchanges are still this thread's.
+void ModuleThread::count_commands(std::span<Exchange* const> exchanges,
+                                  std::span<const std::chrono::steady_clock::time_point> arrivals) noexcept {
+    if (exchanges.empty()) return;
+    const auto now = std::chrono::steady_clock::now();
+    for (std::size_t i = 0; i < exchanges.size(); ++i) {
+        counts_.add(exchanges[i]->message, exchanges[i]->answer.status(),
+                    std::chrono::duration_cast<std::chrono::microseconds>(now - arrivals[i]));
+    }
+    counts_.add_batch();
+}
+
 void ModuleThread::run() noexcept {
     std::vector<std::shared_ptr<PendingCommand>> batch;
     std::array<Exchange*, Module::kMaxBatch> exchanges{};
+    std::array<std::chrono::steady_clock::time_point, Module::kMaxBatch> arrivals{};
     while (queue_.take(batch, Module::kMaxBatch)) {
         const auto now = std::chrono::steady_clock::now();
         std::size_t count = 0;
         for (const auto& command : batch) {
             if (command->dropped) continue;
             command->exchange.expired = now - command->arrived > kLongestWait;
+            arrivals[count] = command->arrived;
             exchanges[count++] = &command->exchange;
         }
         const bool was_in_error_state = module_.in_error_state();
@@ -48,6 +62,7 @@ void ModuleThread::run() noexcept {
                 "answers GL!ER58 only, until it is started anew");
         }
         for (const auto& task : queue_.take_tasks()) task();
+        count_commands(std::span(exchanges).first(count), arrivals);
         asio::post(loop_, [released = std::move(batch)] {
             for (const auto& command : released) command->released();
         });

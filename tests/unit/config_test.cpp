@@ -52,6 +52,7 @@ std::string with(std::string_view line) {
 
 void check_equal(const Config& got, const Config& wanted) {
     CHECK(got.tcp == wanted.tcp);
+    CHECK(got.metrics == wanted.metrics);
     CHECK(got.registers == wanted.registers);
     CHECK(got.tid_window_days == wanted.tid_window_days);
     CHECK(got.gler_unframed == wanted.gler_unframed);
@@ -79,6 +80,7 @@ std::string value_in(const std::string& text, const std::string& key) {
 Config other_than_default(const fs::path& root) {
     Config config;
     config.tcp = "[::1]:6000";
+    config.metrics = "127.0.0.1:9600";
     config.registers = 4096;
     config.tid_window_days = 3650;
     config.gler_unframed = true;
@@ -102,6 +104,7 @@ TEST_CASE("config: what is left out has its default") {
     const auto config = place.read(kNeeded);
     REQUIRE(config);
     CHECK(config->tcp == "127.0.0.1:5100");
+    CHECK(config->metrics.empty());
     CHECK(config->registers == 64);
     CHECK(config->tid_window_days == 7);
     CHECK_FALSE(config->gler_unframed);
@@ -118,6 +121,7 @@ TEST_CASE("config: every key is read") {
     const Place place;
     const auto config = place.read(R"(
 tcp = "[::1]:6000"
+metrics = "127.0.0.1:9600"
 registers = 4096
 tid_window_days = 3650
 gler_unframed = true
@@ -153,6 +157,7 @@ TEST_CASE("config: what is written reads back the same") {
     }
     SECTION("everything that may be empty is") {
         config.tcp.clear();
+        config.metrics.clear();
         config.sta_tables.clear();
         config.hsm_init_args.clear();
         config.hsm_softhsm_conf.clear();
@@ -244,6 +249,7 @@ TEST_CASE("config: what is no configuration is refused, with line and key") {
         {with("gler_unframed = 1"), "line 1: gler_unframed must be true or false"},
         {with("gler_unframed = \"true\""), "line 1: gler_unframed must be true or false"},
         {with("tcp = 5100"), "line 1: tcp must be a text"},
+        {with("metrics = 9600"), "line 1: metrics must be a text"},
         {with("tcp = [\"127.0.0.1:5100\"]"), "line 1: tcp must be a text"},
         {with("tcp = { host = \"x\" }"), "line 1: tcp must be a text"},
         {with("sta_tables = 7"), "line 1: sta_tables must be a text"},

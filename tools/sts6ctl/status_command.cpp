@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the module on this machine is and does: status and sm-key.
+// What the module on this machine is and does: status, metrics and sm-key.
 #include <cstdint>
 #include <iostream>
 #include <memory>
@@ -118,6 +118,10 @@ void run_status(const CommonOptions& common) {
     }
 }
 
+void run_metrics(const CommonOptions& common) {
+    std::cout << text_of(ask_daemon(common, {{"command", "metrics"}}), "metrics");
+}
+
 void run_sm_key(const std::string& out, const CommonOptions& common) {
     const auto record = status_of(common).at("sm_public_key_record").get<std::string>();
     if (record.empty()) throw CtlError(kExitRefused, "the module is not initialised: SM?MI comes first");
@@ -129,6 +133,8 @@ void run_sm_key(const std::string& out, const CommonOptions& common) {
 void add_status(CLI::App& app, const CommonOptions& common) {
     CLI::App* status = app.add_subcommand("status", "what the module is and holds, and what to see to");
     status->callback([&common] { run_status(common); });
+    CLI::App* metrics = app.add_subcommand("metrics", "what a running module counts, as OpenMetrics text");
+    metrics->callback([&common] { run_metrics(common); });
     auto out = std::make_shared<std::string>();
     CLI::App* sm_key =
         app.add_subcommand("sm-key", "the SM public key record, as a one-record file for KMCs");
