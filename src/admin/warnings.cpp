@@ -31,6 +31,21 @@ void warn_of_limit(Warnings& warnings, const std::string& what, std::optional<st
 
 }  // namespace
 
+void warn_of_condition(Warnings& warnings, const Condition& condition) {
+    if (condition.error_state)
+        warnings.emplace_back("the module is in its error state: it answers GL!ER58 until it starts anew");
+    if (condition.tampered)
+        warnings.emplace_back("the module is tampered: it refuses everything until it is zeroised");
+    if (condition.hsm_away)
+        warnings.emplace_back("the HSM is away: commands that need a key are answered 01");
+    if (condition.clock_behind)
+        warnings.emplace_back("the host clock is behind the time mark: no token is made before it is set");
+    for (const std::uint32_t number : condition.quarantined) {
+        warnings.push_back("register " + std::to_string(number) +
+                           ": quarantined, its key is missing in the HSM or another one");
+    }
+}
+
 void warn_of_key(Warnings& warnings, const RegisterRow& row, CivilTime now) {
     const std::string what = "register " + std::to_string(row.number) + ": ";
     const KeyAttributes& key = row.attributes;

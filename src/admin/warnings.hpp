@@ -2,6 +2,7 @@
 // What somebody should see to before it stops the module, as sentences.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,16 @@
 namespace sts6::admin {
 
 using Warnings = std::vector<std::string>;
+
+/// What stops a module as a whole, or some of its registers.
+struct Condition {
+    bool error_state = false;
+    bool tampered = false;
+    bool hsm_away = false;
+    bool clock_behind = false;
+    std::vector<std::uint32_t> quarantined;  ///< registers
+};
+void warn_of_condition(Warnings& warnings, const Condition& condition);
 
 /// IUT or EXP in 30 days or less, or passed; less than a tenth of a limit left.
 void warn_of_key(Warnings& warnings, const RegisterRow& row, CivilTime now);

@@ -25,8 +25,6 @@ namespace sts6 {
 
 namespace {
 
-constexpr const char* kTampered = "the module is tampered: it refuses everything until it is zeroised";
-
 std::vector<std::uint32_t> quarantined_registers(Module& module) {
     std::vector<std::uint32_t> numbers;
     for (std::uint32_t number = 1; number <= module.settings().registers; ++number) {
@@ -36,47 +34,37 @@ std::vector<std::uint32_t> quarantined_registers(Module& module) {
     return numbers;
 }
 
-admin::Warnings warnings_of(const Module& module, const p11::Pkcs11Hsm& hsm,
-                            const std::vector<std::uint32_t>& quarantined) {
-    admin::Warnings warnings;
-    if (module.in_error_state())
-        warnings.emplace_back("the module is in its error state: it answers GL!ER58 until it starts anew");
-    if (module.state().tampered) warnings.emplace_back(kTampered);
-    if (!hsm.connected()) warnings.emplace_back("the HSM is away: commands that need a key are answered 01");
-    if (module.clock_is_behind())
-        warnings.emplace_back("the host clock is behind the time mark: no token is made before it is set");
-    for (const std::uint32_t number : quarantined) {
-        warnings.push_back("register " + std::to_string(number) +
-                           ": quarantined, its key is missing in the HSM or another one");
-    }
-    return warnings;
-}
-
 }  // namespace
 
 std::string daemon_status(Module& module, const p11::Pkcs11Hsm& hsm, Clock& clock, const RunFacts& run) {
     const CivilTime now = module.now();
     const auto digits = format_civil_time(now);
-    const auto quarantined = quarantined_registers(module);
+    const admin::Condition condition{.error_state = module.in_error_state(),
+                                     .tampered = module.state().tampered,
+                                     .hsm_away = !hsm.connected(),
+                                     .clock_behind = module.clock_is_behind(),
+                                     .quarantined = quarantined_registers(module)};
+    admin::Warnings warnings;
+    admin::warn_of_condition(warnings, condition);
     return nlohmann::json{
         {"running", true},
-        {"error_state", module.in_error_state()},
+        {"error_state", condition.error_state},
         // Also when it could not be stored.
-        {"tampered", module.state().tampered},
+        {"tampered", condition.tampered},
         {"module_time", std::string(digits.data(), digits.size())},
         {"clock",
          {{"host", admin::date_text(clock.now())},
           {"module_time", admin::date_text(now)},
           {"time_mark", admin::date_text(module.state().time_mark)},
-          {"behind", module.clock_is_behind()}}},
+          {"behind", condition.clock_behind}}},
         {"firmware_id", module.settings().firmware_id.view()},
         {"sta_tables", run.sta_tables},
         {"self_test", {{"passed", run.self_test_passed}, {"at", admin::date_text(run.self_tested)}}},
-        {"quarantined", quarantined},
-        {"warnings", warnings_of(module, hsm, quarantined)},
+        {"quarantined", condition.quarantined},
+        {"warnings", warnings},
         {"hsm",
          {{"token", token_in_words(hsm)},
-          {"connected", hsm.connected()},
+          {"connected", !condition.hsm_away},
           {"capabilities", hsm.capabilities().lines}}}}
         .dump();
 }
@@ -116,7 +104,7 @@ Outcome<std::string> offline_status(const std::filesystem::path& path) {
     SqliteStore& store = *offline->store;
     const auto state = store.load_state();
     if (!state) return fail_at("the module's state", state.error());
-    if (state->tampered) warnings.emplace_back(kTampered);
+    admin::warn_of_condition(warnings, {.tampered = state->tampered, .quarantined = {}});
     const CivilTime now = std::max(HostClock().now(), state->time_mark);
     const auto text = admin::status_of(store, store, limits, now);
     if (!text) return fail_at("the module's state", text.error());

@@ -476,6 +476,9 @@ TEST_CASE("daemon: a key object that has gone closes its register only") {
         CHECK(link.ask(framed("SM?VT" + meter + "P59936545050550308168~")) == framed("SM!VT01"));
         CHECK(link.ask(framed("SM?GAN2~")).starts_with("SM!GA00PACT"));
         CHECK(link.ask(kCredit) == kCreditToken);
+        const auto status = run_program("sts6ctl", {"--dir", module.dir().string(), "status"});
+        CHECK(status.output.find("\nWARNING: register 2: quarantined, ") != std::string::npos);
+        CHECK(status.output.find("register 1: quarantined") == std::string::npos);
         module.stop();
     }
     CHECK(test::tokens_issued(module.dir()) == 2);

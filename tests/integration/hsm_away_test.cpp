@@ -166,6 +166,11 @@ TEST_CASE("a daemon says in its log that its HSM is away, and that it is back") 
     CHECK(link.ask(kCredit) == kDeviceFailure);
     CHECK(file_text(module.log()).find("PKCS#11 token 'sts6-test' is away") != std::string::npos);
     CHECK(file_text(module.log()).find("is back") == std::string::npos);
+    const auto printed = [&module](const char* command) {
+        return test::run_program("sts6ctl", {"--dir", module.dir().string(), command}).output;
+    };
+    CHECK(printed("status").find("\nWARNING: the HSM is away") != std::string::npos);
+    CHECK(printed("metrics").find("\nsts6_hsm_connected 0\n") != std::string::npos);
     // Looked for again and again, which is no news.
     const auto looked = shimmed.control.calls("C_OpenSession");
     REQUIRE(eventually([&] {
@@ -178,6 +183,8 @@ TEST_CASE("a daemon says in its log that its HSM is away, and that it is back") 
     shimmed.control.clear();
     REQUIRE(eventually([&] { return link.ask(kCredit) == kCreditToken; }));
     CHECK(file_text(module.log()).find("PKCS#11 token 'sts6-test' is back") != std::string::npos);
+    CHECK(printed("status").find("WARNING: the HSM") == std::string::npos);
+    CHECK(printed("metrics").find("\nsts6_hsm_connected 1\n") != std::string::npos);
     CHECK(shimmed.control.calls("C_Login") == 1);
     module.stop();
     CHECK(shimmed.control.sessions() == 0);

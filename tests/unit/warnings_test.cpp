@@ -101,6 +101,34 @@ TEST_CASE("amounts: exact, with all their decimals") {
     CHECK(decimal_text(12U, 0) == "12");
 }
 
+TEST_CASE("warnings: each condition of a module by itself, and all of them") {
+    const auto of = [](const admin::Condition& condition) {
+        Warnings warnings;
+        admin::warn_of_condition(warnings, condition);
+        return warnings;
+    };
+    CHECK(of({}).empty());
+    admin::Condition all;
+    Warnings every;
+    const auto alone = [&](bool admin::Condition::*member, const std::string& sentence) {
+        admin::Condition one;
+        one.*member = true;
+        CHECK(of(one) == Warnings{sentence});
+        all.*member = true;
+        every.push_back(sentence);
+    };
+    alone(&admin::Condition::error_state,
+          "the module is in its error state: it answers GL!ER58 until it starts anew");
+    alone(&admin::Condition::tampered, "the module is tampered: it refuses everything until it is zeroised");
+    alone(&admin::Condition::hsm_away, "the HSM is away: commands that need a key are answered 01");
+    alone(&admin::Condition::clock_behind,
+          "the host clock is behind the time mark: no token is made before it is set");
+    all.quarantined = {1, 4096};
+    every.emplace_back("register 1: quarantined, its key is missing in the HSM or another one");
+    every.emplace_back("register 4096: quarantined, its key is missing in the HSM or another one");
+    CHECK(of(all) == every);
+}
+
 TEST_CASE("warnings: IUT, 30 days ahead and from the second behind it") {
     const RegisterRow row = key();
     CHECK(of_key(row, kIut - std::chrono::days{30} - 1s).empty());
