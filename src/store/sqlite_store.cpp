@@ -341,20 +341,25 @@ Result<std::unique_ptr<SqliteStore::Impl>> SqliteStore::Impl::prepare(Database d
     if (!audit) return Unexpected{audit.error()};
     std::vector<Statement> prepared;
     // In the order of the members.
-    for (const char* sql : {store::kSelectModule,     store::kUpdateModule,       store::kSelectNextRegister,
-                            store::kInsertRegister,   store::kUpdateCounters,     store::kRemoveRegister,
-                            store::kSelectSlot,       store::kInsertSlot,         store::kRemoveSlot,
-                            store::kSelectNextStaged, store::kInsertStaged,       store::kRemoveAllStaged,
-                            store::kSelectApproval,   store::kSelectNextOfficer,  store::kInsertOfficer,
-                            store::kRemoveOfficer,    store::kSelectNextApproval, store::kInsertApproval,
-                            store::kRemoveApproval, store::kRemoveAllApprovals,   "BEGIN IMMEDIATE",          "COMMIT"}) {
+    for (const char* sql : {store::kSelectModule,       store::kUpdateModule,
+                            store::kSelectNextRegister, store::kInsertRegister,
+                            store::kUpdateCounters,     store::kRemoveRegister,
+                            store::kSelectSlot,         store::kInsertSlot,
+                            store::kRemoveSlot,         store::kSelectNextStaged,
+                            store::kInsertStaged,       store::kRemoveAllStaged,
+                            store::kSelectApproval,     store::kSelectNextOfficer,
+                            store::kInsertOfficer,      store::kRemoveOfficer,
+                            store::kSelectNextApproval, store::kInsertApproval,
+                            store::kRemoveApproval,     store::kRemoveAllApprovals,
+                            "BEGIN IMMEDIATE",          "COMMIT"}) {
         auto statement = Statement::prepare(database, sql);
         if (!statement) return Unexpected{statement.error()};
         prepared.push_back(std::move(*statement));
     }
     auto next = std::make_move_iterator(prepared.begin());
     return std::unique_ptr<Impl>(new Impl{std::move(database),
-                                          *next++, *next++,
+                                          *next++,
+                                          *next++,
                                           *next++,
                                           *next++,
                                           *next++,

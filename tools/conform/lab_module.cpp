@@ -113,4 +113,11 @@ void LabModule::stop() {
     if (code != 0) throw_with_log("sts6d ended with " + std::to_string(code), log());
 }
 
+void LabModule::kill() {
+    if (!daemon_) return;
+    daemon_->kill();
+    static_cast<void>(daemon_->wait());
+    daemon_.reset();
+}
+
 }  // namespace sts6::conform

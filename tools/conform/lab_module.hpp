@@ -27,6 +27,9 @@ class LabModule {
     /// Ends the daemon as SIGTERM does; throws when it does not end well.
     void stop();
 
+    /// Ends the daemon as a power cut does.
+    void kill();
+
     /// "tcp:127.0.0.1:PORT" of the running daemon.
     [[nodiscard]] const std::string& url() const noexcept { return url_; }
     [[nodiscard]] std::filesystem::path dir() const { return place_.path() / "module"; }

@@ -19,6 +19,7 @@ using namespace sts6::conform;
 
 struct Arguments {
     bool self = false;
+    bool power_cycle = false;
     std::string connect;
     std::string sta_tables;
     std::vector<std::string> token_options;
@@ -68,6 +69,7 @@ int run_with(const Arguments& arguments) {
     if (!arguments.self) options.connect = arguments.connect;
     if (!arguments.sta_tables.empty()) options.sta_tables = arguments.sta_tables;
     options.token_options = arguments.token_options;
+    options.power_cycle = arguments.power_cycle;
     const Report report = run_packs(packs, options);
     write_report(arguments.json, to_json(report));
     write_report(arguments.junit, to_junit(report));
@@ -100,6 +102,9 @@ int run(int argc, char** argv) {
     CLI::Option* connect =
         app.add_option("--connect", arguments.connect, "test a running module that holds the packs' keys");
     self->excludes(connect);
+    app.add_flag("--power-cycle", arguments.power_cycle,
+                 "kill and start the module's daemon before every command")
+        ->needs(self);
     app.add_option("--sta-tables", arguments.sta_tables, "file with the licensed EA07 tables")
         ->check(CLI::ExistingFile);
     add_token_options(app, self, arguments.token_options);

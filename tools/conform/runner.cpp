@@ -2,6 +2,8 @@
 #include "tools/conform/runner.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -25,8 +27,12 @@ constexpr std::string_view kOperationalTables = "operational";
 /// The module under test and what it says of itself.
 class Target {
   public:
-    /// `preset_time`: module time is what the cases ask for.
-    Target(const std::string& url, bool preset_time) : client_(connect(url)), preset_time_(preset_time) {
+    /// Gives the module's URL after a power cycle.
+    using PowerCycle = std::function<std::string()>;
+
+    /// `preset_time`: module time is what the cases ask for. `power_cycle` comes before every command.
+    Target(const std::string& url, bool preset_time, PowerCycle power_cycle = {})
+        : client_(connect(url)), preset_time_(preset_time), power_cycle_(std::move(power_cycle)) {
         const Response identity = exchange("SM?DI");
         const auto fields = identity.fields();
         if (!identity.ok() || !fields || fields->size() != 2) {
@@ -36,6 +42,7 @@ class Target {
     }
 
     Response exchange(const std::string& message) {
+        if (power_cycle_) client_ = connect(power_cycle_());
         auto response = client_.exchange(message);
         if (!response) throw std::runtime_error(std::string("no answer: ") + errc_text(response.error()));
         return std::move(*response);
@@ -86,6 +93,7 @@ class Target {
 
     Client client_;
     bool preset_time_;
+    PowerCycle power_cycle_;
     std::string firmware_;
     std::vector<std::string> cards_;
 };
@@ -319,9 +327,15 @@ void run_on_lab_module(const Pack& pack, const RunOptions& options, const std::v
         if (runnable[i]) starts.emplace(pack.cases[i], options);
     }
     for (const DaemonStart& start : starts) {
-        module.start(start.operational ? options.sta_tables : std::nullopt, start.lab_time);
+        const auto tables = start.operational ? options.sta_tables : std::nullopt;
+        module.start(tables, start.lab_time);
+        const Target::PowerCycle power_cycle = [&] {
+            module.kill();
+            module.start(tables, start.lab_time);
+            return module.url();
+        };
         {
-            Target target(module.url(), true);
+            Target target(module.url(), true, options.power_cycle ? power_cycle : Target::PowerCycle());
             note_firmware(report, target);
             const auto chosen = [&](const Case& test) {
                 return runnable[static_cast<std::size_t>(&test - pack.cases.data())] &&

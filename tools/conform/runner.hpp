@@ -16,6 +16,7 @@ struct RunOptions {
     std::optional<std::filesystem::path> sta_tables;
     /// Of `sts6ctl setup`: the PKCS#11 token of the throw-away modules; none = SoftHSM, one for each.
     std::vector<std::string> token_options;
+    bool power_cycle = false;  ///< the throw-away module's daemon is killed and started between two commands
 };
 
 /// Runs every case, in the order of the packs, with the EA07 table set that it names.
