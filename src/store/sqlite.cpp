@@ -47,13 +47,6 @@ Errc errc_of(sqlite3* handle, int code) noexcept {
     }
 }
 
-/// Like SQLite's own automatic checkpoint, except that a failure is not kept quiet: the commit that met it
-/// returns the error.
-int checkpoint_when_due(void* /*unused*/, sqlite3* handle, const char* name, int pages) {
-    if (pages < kCheckpointPages) return SQLITE_OK;
-    return sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-}
-
 }  // namespace
 
 Errc errc_of_errno(int error) noexcept {
@@ -95,7 +88,7 @@ Result<Database> Database::open(const std::filesystem::path& path) {
 
 Result<void> Database::configure() {
     sqlite3_extended_result_codes(handle(), 1);
-    sqlite3_wal_hook(handle(), checkpoint_when_due, nullptr);
+    sqlite3_wal_hook(handle(), write_back_when_due, room_.get());
     // The schema in the file is data: it runs no code.
     for (const auto& [option, value] : {std::pair{SQLITE_DBCONFIG_DEFENSIVE, 1},
                                         {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
@@ -107,8 +100,29 @@ Result<void> Database::configure() {
     return execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON");
 }
 
+/// Like SQLite's own automatic checkpoint, except that a failure is not kept quiet: the commit that met it
+/// returns the error. Lack of room is none: the commit is durable in the log, and a later one writes it back.
+int Database::write_back_when_due(void* room, sqlite3* handle, const char* name, int pages) {
+    if (pages < kCheckpointPages) return SQLITE_OK;
+    const int code = sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    auto& state = *static_cast<Room*>(room);
+    state.write_back_waits = (code & 0xFF) == SQLITE_FULL;
+    if (!state.write_back_waits) return code;
+    if (!state.lacking) spdlog::error("store: the disk is full: the write-ahead log is not written back");
+    state.lacking = true;
+    return SQLITE_OK;
+}
+
+void Database::settled() const {
+    if (!room_->lacking || room_->write_back_waits) return;
+    room_->lacking = false;
+    spdlog::info("store: the disk has room again");
+}
+
 Unexpected<Errc> Database::failure(int code, std::string_view doing) const {
     const Errc errc = errc_of(handle(), code);
+    const bool lacking = std::exchange(room_->lacking, room_->lacking || errc == Errc::storage_full);
+    if (lacking && errc == Errc::storage_full) return Unexpected{errc};
     const bool refused = errc == Errc::already_exists || errc == Errc::invalid_argument;
     const char* text =
         sqlite3_errcode(handle()) == SQLITE_OK ? sqlite3_errstr(code) : sqlite3_errmsg(handle());

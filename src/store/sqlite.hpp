@@ -29,8 +29,10 @@ class Database {
     /// The file must exist; an empty one is an empty database. Nothing is read or written yet.
     static Result<Database> open(const std::filesystem::path& path);
 
-    /// Logs what failed and translates the code.
+    /// Logs what failed and translates the code. A disk without room is told of once, until settled().
     [[nodiscard]] Unexpected<Errc> failure(int code, std::string_view doing) const;
+    /// A commit has worked.
+    void settled() const;
 
     [[nodiscard]] Result<void> execute(const char* sql);
     /// The first column of the first row.
@@ -43,9 +45,15 @@ class Database {
     struct Close {
         void operator()(sqlite3* handle) const noexcept { sqlite3_close_v2(handle); }
     };
-    explicit Database(sqlite3* handle) noexcept : handle_(handle) {}
+    struct Room {
+        bool lacking = false;           ///< and the log says so
+        bool write_back_waits = false;  ///< the last commit is in the write-ahead log, which wants room
+    };
+    explicit Database(sqlite3* handle) : room_(std::make_unique<Room>()), handle_(handle) {}
     [[nodiscard]] Result<void> configure();
+    static int write_back_when_due(void* room, sqlite3* handle, const char* name, int pages);
 
+    std::unique_ptr<Room> room_;  ///< SQLite has its address
     std::unique_ptr<sqlite3, Close> handle_;
 };
 

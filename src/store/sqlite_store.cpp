@@ -637,6 +637,7 @@ Result<void> SqliteStore::commit(const ModuleState& state, std::span<const Audit
     if (changes) {
         if (const auto done = impl_->execute(impl_->commit); !done) return done;
     }
+    impl_->database.settled();
     impl_->audit.settle();
     for (const AuditEntry& entry : audit) {
         if (is_vend(entry.event)) continue;

@@ -357,8 +357,12 @@ class LogCapture {
     LogCapture(const LogCapture&) = delete;
     LogCapture& operator=(const LogCapture&) = delete;
     ~LogCapture() { spdlog::set_default_logger(before_); }
-    [[nodiscard]] bool has(const std::string& text) const {
-        return text_.str().find(text) != std::string::npos;
+    [[nodiscard]] bool has(const std::string& text) const { return count(text) != 0; }
+    [[nodiscard]] std::size_t count(const std::string& text) const {
+        const std::string all = text_.str();
+        std::size_t times = 0;
+        for (std::size_t at = all.find(text); at != std::string::npos; at = all.find(text, at + 1)) ++times;
+        return times;
     }
 
   private:
@@ -1809,7 +1813,6 @@ TEST_CASE("the write-back of the log does not fail in silence") {
     const auto write_back = GENERATE(values<Case>({
         {{.fail_sync = 2, .code = SQLITE_IOERR_FSYNC}, Errc::storage_failed},
         {{.fail_write = 3, .code = SQLITE_IOERR_WRITE}, Errc::storage_failed},
-        {{.fail_write = 3, .code = SQLITE_FULL}, Errc::storage_full},
     }));
     const TempDir dir;
     const FaultFileSystem file_system;
@@ -1830,6 +1833,71 @@ TEST_CASE("the write-back of the log does not fail in silence") {
     store = nullptr;
     // The commit itself was durable: the module may waste a unit, never give one away.
     check_equal(loaded(*opened(dir / "state.db")), state);
+}
+
+TEST_CASE("a log that cannot be written back for lack of room loses no commit, and is told of once") {
+    const TempDir dir;
+    const FaultFileSystem file_system;
+    auto store = created(dir / "state.db");
+    ModuleState state = sample_state();
+    const LogCapture log;
+    const auto commit = [&](const Faults& failing) {
+        ++state.tokens_issued;
+        AuditList audit;
+        audit.add(AuditEvent::credit_vended, [](TextWriter& out) { out.put("a token"); });
+        faults = failing;
+        const auto committed = store->commit(state, audit.entries());
+        const bool met = failing.fail_write != 0 && faults.fail_write == 0;
+        faults = {};
+        REQUIRE(committed);
+        CHECK(store->audit_head().last == state.tokens_issued - sample_state().tokens_issued);
+        return met;
+    };
+    // A commit with its audit record writes less: what comes behind is the write-back.
+    constexpr int kOwnWrites = 10;
+    int met = 0;
+    for (int i = 0; i < 2000 && met < 3; ++i)
+        met += commit({.fail_write = kOwnWrites + 1, .code = SQLITE_FULL}) ? 1 : 0;
+    REQUIRE(met == 3);
+    const std::string full = "the disk is full: the write-ahead log is not written back";
+    CHECK(log.count(full) == 1);
+    CHECK(log.count("has room again") == 0);
+    commit({});
+    CHECK(log.count("has room again") == 1);
+    // The log starts over, and the next lack is news.
+    met = 0;
+    for (int i = 0; i < 2000 && met == 0; ++i)
+        met += commit({.fail_write = kOwnWrites + 1, .code = SQLITE_FULL}) ? 1 : 0;
+    CHECK(log.count(full) == 2);
+    store = nullptr;
+    store = opened(dir / "state.db");
+    check_equal(loaded(*store), state);
+    CHECK(store->audit_head().last == state.tokens_issued - sample_state().tokens_issued);
+}
+
+TEST_CASE("a disk without room is told of once, until a commit finds room") {
+    const TempDir dir;
+    const FaultFileSystem file_system;
+    const auto store = created(dir / "state.db");
+    const LogCapture log;
+    ModuleState state = sample_state();
+    const auto commit = [&](const Faults& failing) {
+        ++state.tokens_issued;
+        faults = failing;
+        const auto committed = store->commit(state, {});
+        faults = {};
+        return committed;
+    };
+    for (std::size_t lacks = 1; lacks <= 2; ++lacks) {
+        for (int i = 0; i < 3; ++i)
+            CHECK(commit({.fail_write = 1, .code = SQLITE_FULL}).error() == Errc::storage_full);
+        CHECK(log.count("disk is full") == lacks);
+        CHECK(log.count("has room again") == lacks - 1);
+        for (int i = 0; i < 2; ++i) REQUIRE(commit({}));
+        CHECK(log.count("has room again") == lacks);
+    }
+    CHECK(commit({.fail_write = 1, .code = SQLITE_IOERR_WRITE}).error() == Errc::storage_failed);
+    CHECK(log.count("disk I/O error") == 1);
 }
 
 }  // namespace sts6
