@@ -149,6 +149,19 @@ CkResult<std::vector<std::string>> labels_under(const Session& session, std::str
     return labels;
 }
 
+CkResult<bool> is_nameless(const Session& session, CK_OBJECT_HANDLE object) {
+    for (const CK_ATTRIBUTE_TYPE type : {CKA_LABEL, CKA_ID}) {
+        // Its length only.
+        std::array<CK_ATTRIBUTE, 1> name{{{type, nullptr, 0}}};
+        const CK_RV rv = read_attributes(session, object, name);
+        // The latter from SoftHSM for an object that has not even got its type.
+        const bool none = rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID;
+        if (rv != CKR_OK && !none) return Unexpected{rv};
+        if (rv == CKR_OK && name[0].ulValueLen != 0) return false;
+    }
+    return true;
+}
+
 CkResult<bool> is_sealed_key(const Session& session, CK_OBJECT_HANDLE object, CK_KEY_TYPE type,
                              std::size_t octets) {
     CK_KEY_TYPE its_type = 0;

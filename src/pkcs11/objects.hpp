@@ -66,6 +66,9 @@ inline constexpr std::array kKeyKinds = {kVendingKeyKind, kStaticKeyKind, kEphem
 [[nodiscard]] CkResult<std::vector<std::string>> labels_under(const Session& session,
                                                               std::string_view prefix);
 
+/// True when `object` has neither a label nor an ID, by which anybody could find it.
+[[nodiscard]] CkResult<bool> is_nameless(const Session& session, CK_OBJECT_HANDLE object);
+
 /// True when `object` is a key of that type that the token gives to nobody, and of that size unless it is 0:
 /// one that the token would give out, or that was only half made, is not to be used.
 [[nodiscard]] CkResult<bool> is_sealed_key(const Session& session, CK_OBJECT_HANDLE object, CK_KEY_TYPE type,

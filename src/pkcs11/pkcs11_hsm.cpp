@@ -83,6 +83,24 @@ Result<void> Pkcs11Hsm::Impl::start() {
     return Unexpected{errc_of(rv)};
 }
 
+/// SoftHSM writes an object attribute by attribute, and its label and its value last: a kill leaves one that
+/// nobody can find again.
+void Pkcs11Hsm::Impl::destroy_nameless() {
+    const Session& session = connection_.session();
+    Attributes any;
+    const auto objects = find_objects(session, any);
+    if (!objects) return;
+    std::size_t destroyed = 0;
+    for (const CK_OBJECT_HANDLE object : *objects) {
+        const auto nameless = is_nameless(session, object);
+        if (nameless && *nameless && destroy_object(session, object) == CKR_OK) ++destroyed;
+    }
+    if (destroyed == 0) return;
+    spdlog::warn("PKCS#11 token '" + identity.label + "': what a kill has left half made, without name or " +
+                 "key, is destroyed: " + std::to_string(destroyed));
+    static_cast<void>(sync_token_files(sync_dir_));
+}
+
 /// Finds the keys, without those whose making failed: these are destroyed first.
 CK_RV Pkcs11Hsm::Impl::refresh() {
     const Session& session = connection_.session();
@@ -482,6 +500,8 @@ Result<std::unique_ptr<Pkcs11Hsm>> Pkcs11Hsm::open(const TokenConfig& config, co
         if (auto done = keep_token_files(softhsm_store); !done) return Unexpected{done.error()};
         auto impl = std::make_unique<Impl>(std::move(*connection), std::move(*capabilities), config);
         if (const auto started = impl->start(); !started) return Unexpected{started.error()};
+        // In another token they may be anybody's.
+        if (!softhsm_store.empty()) impl->destroy_nameless();
         return std::unique_ptr<Pkcs11Hsm>(new Pkcs11Hsm(std::move(impl)));
     });
 }
