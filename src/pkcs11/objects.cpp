@@ -149,17 +149,27 @@ CkResult<std::vector<std::string>> labels_under(const Session& session, std::str
     return labels;
 }
 
-CkResult<bool> is_nameless(const Session& session, CK_OBJECT_HANDLE object) {
-    for (const CK_ATTRIBUTE_TYPE type : {CKA_LABEL, CKA_ID}) {
-        // Its length only.
-        std::array<CK_ATTRIBUTE, 1> name{{{type, nullptr, 0}}};
+CkResult<bool> is_half_made(const Session& session, CK_OBJECT_HANDLE object, std::string_view prefix) {
+    std::array<char, 256> text{};
+    bool is_nameless = true;
+    std::string_view label;
+    for (const CK_ATTRIBUTE_TYPE type : {CKA_ID, CKA_LABEL}) {
+        std::array<CK_ATTRIBUTE, 1> name{{{type, text.data(), text.size()}}};
         const CK_RV rv = read_attributes(session, object, name);
         // The latter from SoftHSM for an object that has not even got its type.
         const bool none = rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID;
         if (rv != CKR_OK && !none) return Unexpected{rv};
-        if (rv == CKR_OK && name[0].ulValueLen != 0) return false;
+        if (rv == CKR_OK) label = {text.data(), name[0].ulValueLen};
+        is_nameless = is_nameless && (none || label.empty());
     }
-    return true;
+    if (is_nameless) return true;
+    if (!label.starts_with(prefix) || !label.substr(prefix.size()).starts_with(kWrappingKeyKind))
+        return false;
+    CK_BBOOL generated = CK_TRUE;
+    std::array<CK_ATTRIBUTE, 1> local{{{CKA_LOCAL, &generated, sizeof generated}}};
+    const CK_RV rv = read_attributes(session, object, local);
+    if (rv != CKR_OK) return Unexpected{rv};
+    return generated == CK_FALSE;
 }
 
 CkResult<bool> is_sealed_key(const Session& session, CK_OBJECT_HANDLE object, CK_KEY_TYPE type,

@@ -66,8 +66,10 @@ inline constexpr std::array kKeyKinds = {kVendingKeyKind, kStaticKeyKind, kEphem
 [[nodiscard]] CkResult<std::vector<std::string>> labels_under(const Session& session,
                                                               std::string_view prefix);
 
-/// True when `object` has neither a label nor an ID, by which anybody could find it.
-[[nodiscard]] CkResult<bool> is_nameless(const Session& session, CK_OBJECT_HANDLE object);
+/// True when `object` is what is left of one that SoftHSM was making when it was killed: without a label and
+/// an ID, by which anybody could find it, or a wrapping key under `prefix` that was not generated yet.
+[[nodiscard]] CkResult<bool> is_half_made(const Session& session, CK_OBJECT_HANDLE object,
+                                          std::string_view prefix);
 
 /// True when `object` is a key of that type that the token gives to nobody, and of that size unless it is 0:
 /// one that the token would give out, or that was only half made, is not to be used.

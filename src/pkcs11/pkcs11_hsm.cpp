@@ -83,21 +83,22 @@ Result<void> Pkcs11Hsm::Impl::start() {
     return Unexpected{errc_of(rv)};
 }
 
-/// SoftHSM writes an object attribute by attribute, and its label and its value last: a kill leaves one that
-/// nobody can find again.
-void Pkcs11Hsm::Impl::destroy_nameless() {
+/// SoftHSM writes an object attribute by attribute, then what its maker says of it, its label too, and of a
+/// key that it generates the value last: a kill leaves what nobody can find again, or a wrapping key that is
+/// none.
+void Pkcs11Hsm::Impl::destroy_half_made() {
     const Session& session = connection_.session();
     Attributes any;
     const auto objects = find_objects(session, any);
     if (!objects) return;
     std::size_t destroyed = 0;
     for (const CK_OBJECT_HANDLE object : *objects) {
-        const auto nameless = is_nameless(session, object);
-        if (nameless && *nameless && destroy_object(session, object) == CKR_OK) ++destroyed;
+        const auto half = is_half_made(session, object, catalogue_.prefix());
+        if (half && *half && destroy_object(session, object) == CKR_OK) ++destroyed;
     }
     if (destroyed == 0) return;
-    spdlog::warn("PKCS#11 token '" + identity.label + "': what a kill has left half made, without name or " +
-                 "key, is destroyed: " + std::to_string(destroyed));
+    spdlog::warn("PKCS#11 token '" + identity.label + "': objects that a kill has left half made, without " +
+                 "a key, are destroyed: " + std::to_string(destroyed));
     static_cast<void>(sync_token_files(sync_dir_));
 }
 
@@ -499,9 +500,9 @@ Result<std::unique_ptr<Pkcs11Hsm>> Pkcs11Hsm::open(const TokenConfig& config, co
         }
         if (auto done = keep_token_files(softhsm_store); !done) return Unexpected{done.error()};
         auto impl = std::make_unique<Impl>(std::move(*connection), std::move(*capabilities), config);
-        if (const auto started = impl->start(); !started) return Unexpected{started.error()};
         // In another token they may be anybody's.
-        if (!softhsm_store.empty()) impl->destroy_nameless();
+        if (!softhsm_store.empty()) impl->destroy_half_made();
+        if (const auto started = impl->start(); !started) return Unexpected{started.error()};
         return std::unique_ptr<Pkcs11Hsm>(new Pkcs11Hsm(std::move(impl)));
     });
 }

@@ -38,7 +38,7 @@ class Pkcs11Hsm::Impl {
     }
 
     [[nodiscard]] Result<void> start();
-    void destroy_nameless();
+    void destroy_half_made();
 
     [[nodiscard]] Result<KeyHandle> find_key(const KeyId& id, Dkga dkg);
     [[nodiscard]] Result<Kcv> check_value(KeyHandle key);

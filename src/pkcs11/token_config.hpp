@@ -25,8 +25,8 @@ struct TokenConfig {
     /// may read it at that time.
     std::filesystem::path softhsm_conf;
     /// "sts6/<ModuleID>/": only objects whose label begins with it are ever touched, and in a SoftHSM of
-    /// `softhsm_conf` and `sync_dir` those without any name. Ends in '/', so that no module's prefix begins
-    /// another's.
+    /// `softhsm_conf` and `sync_dir` those without label and ID. Ends in '/', so that no module's prefix
+    /// begins another's.
     std::string object_prefix;
     unsigned sessions = 1;  ///< hsm.sessions: how many derivations may be under way at once, 1..kMostSessions
     /// Where the token keeps its files. Its file system is synced after a change, which a software token does

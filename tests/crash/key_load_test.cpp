@@ -197,12 +197,6 @@ void Loads::check(bool loaded, Outcome& outcome) {
     CHECK(left.lost.empty());
 }
 
-bool cannot_trace() {
-    if (may_trace()) return false;
-    WARN("SKIPPED: only root, with strace, can trace the daemon");
-    return true;
-}
-
 void say_outcome(const std::string& what, std::size_t points, const Outcome& outcome) {
     say(std::to_string(outcome.killed) + " kills at " + std::to_string(points) + " points of " + what + ": " +
         std::to_string(outcome.old_set) + " times the old keys, " + std::to_string(outcome.new_set) +
@@ -230,9 +224,11 @@ void kill_in_loads(bool refresh, std::size_t most) {
 void kill_in_starts(std::size_t most) {
     if (cannot_trace()) return;
     Loads loads(true);
-    // A key object was made, and the commit that names it was not.
-    const Point between{"syncfs", 3};
+    // A key object was made, and the commit that names it was not. Before it the ephemeral key and the KEK
+    // were made and the former destroyed.
+    const Point between{"syncfs", 4};
     loads.begin_at(between);
+    CHECK(compare_objects(loads.site()).orphans.size() == 1);
     loads.site().save("half");
     const auto points = loads.points_of_start();
     CHECK(points.size() > 10);

@@ -152,6 +152,12 @@ void Site::restore(const std::string& name) {
                           std::filesystem::copy_options::overwrite_existing);
 }
 
+void Site::demand_success(const std::string& answer) const {
+    if (answer.substr(5, 2) == "00") return;
+    INFO(log());
+    FAIL(answer);
+}
+
 bool Site::load() {
     const auto request = try_ask("SM?KCP" + kmc_record_ + "~");
     if (!request) return false;
@@ -163,14 +169,12 @@ bool Site::load() {
         const std::string header = i == 0 ? "SM?KR" : "SM?KL";
         const auto answer = try_ask(header + "P" + records[i] + "~");
         if (!answer) return false;
-        INFO(*answer);
-        REQUIRE(answer->substr(5, 2) == "00");
+        demand_success(*answer);
     }
     const std::string kmcid(keyload::parse_load_response(records[0])->kmcid.text);
     const auto answer = try_ask("SM?KFP" + kmcid + "~");
     if (!answer) return false;
-    INFO(*answer);
-    REQUIRE(answer->substr(5, 2) == "00");
+    demand_success(*answer);
     return true;
 }
 

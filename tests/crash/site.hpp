@@ -71,6 +71,8 @@ class Site {
     [[nodiscard]] std::vector<std::string> audit() const;
 
   private:
+    void demand_success(const std::string& answer) const;
+
     std::filesystem::path place_;
     std::string dir_;
     std::optional<conform::ChildProcess> daemon_;
@@ -86,6 +88,7 @@ struct Objects {
     std::vector<std::string> lost;     ///< names in rows without an object
     std::size_t litter = 0;            ///< SoftHSM's object files that are no objects
 };
+/// Nothing when the token itself cannot be opened.
 Objects compare_objects(const Site& site);
 
 /// A line about what was done, for the one who runs it.

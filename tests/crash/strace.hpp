@@ -32,8 +32,8 @@ std::vector<std::string> strace_words(const std::vector<std::string>& calls,
                                       const std::filesystem::path& log);
 std::vector<std::string> strace_words(const Injection& injection, const std::filesystem::path& log);
 
-/// Whether this user may trace a process that is not dumpable. Only root may.
-bool may_trace();
+/// True, and said on the test's behalf, when this user may not trace a process that is not dumpable.
+bool cannot_trace();
 
 /// Attached to every thread of a running process but its first, as long as it lives.
 class Strace {

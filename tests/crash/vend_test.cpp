@@ -169,12 +169,6 @@ class Script {
     std::optional<Ledger> ledger_now_;
 };
 
-bool cannot_trace() {
-    if (may_trace()) return false;
-    WARN("SKIPPED: only root, with strace, can trace the daemon");
-    return true;
-}
-
 std::string text_of(const Point& point) {
     return point.call + " " + std::to_string(point.number);
 }
