@@ -66,12 +66,12 @@ class Pkcs11Hsm final : public Hsm {
     /// Fills `out` from the token's generator.
     [[nodiscard]] Result<void> random(std::span<std::uint8_t> out);
 
-    /// For the set-up of a lab only, since the key passes through process memory in clear: makes a vending
+    /// For tests and benchmarks: the key passes through process memory in clear. Makes a vending
     /// key with a random KeyId, verified by its check value and durable when this returns. A key that fails
     /// any of it is destroyed. The first DKG 02 key brings the key that wraps, which stays from then on.
     [[nodiscard]] Result<LoadedKey> create_vending_key(Dkga dkg, std::span<const std::uint8_t> key);
 
-    /// For a set-up that is undone: whether there is a key that wraps, and its end, with that of everything
+    /// Whether there is a key that wraps, and its end, with that of everything
     /// it has wrapped. Durable when it returns; key_missing, key_mismatch when there are two.
     [[nodiscard]] bool has_wrapping_key() const noexcept;
     [[nodiscard]] Result<void> destroy_wrapping_key();

@@ -12,6 +12,7 @@
 
 #include "tests/support/programs.hpp"
 #include "tests/support/raw_session.hpp"
+#include "tests/support/shimmed_token.hpp"
 #include "tools/conform/lab_module.hpp"
 
 namespace sts6::test {
@@ -419,6 +420,82 @@ TEST_CASE("sts6-conform: packs that are none") {
     const Outcomes got = outcomes(
         {"--self", place.write("p.json", changed(good, {{"registers", json::array({short_key})}}))}, 7);
     got.check("a", "failed", "register 1 of the pack holds no key");
+}
+
+TEST_CASE("sts6-conform: keys that no KMC takes fail the pack, and stay unsaid") {
+    Place place;
+    const std::string key = test_register().at("vk_hex");
+    const auto failed = [&](const json& registers, const std::string& why) {
+        json pack = pack_of({credit_case("a")});
+        pack["registers"] = registers;
+        INFO(registers.dump());
+        const Outcomes got = outcomes({"--self", place.write("p.json", pack)}, 7);
+        got.check("a", "failed", why);
+        CHECK(got.report.dump().find(key.substr(0, 16)) == std::string::npos);
+    };
+    const json second = changed(test_register(), {{"register", 2}, {"krn", 2}});
+    for (const json& bad :
+         {changed(second, {{"vk_hex", key.substr(2)}}), changed(second, {{"vk_hex", key.substr(1) + "G"}}),
+          changed(second, {{"vk_hex", key + "00"}}), changed(second, {{"dkga", 2}}),
+          without(second, "vk_hex"), changed(second, {{"kt", 0}}), changed(second, {{"kt", 4}}),
+          changed(second, {{"krn", 0}}), changed(second, {{"krn", 10}}), changed(second, {{"ken", 256}}),
+          changed(second, {{"base_date", 2015}}), changed(second, {{"dkga", 5}}),
+          changed(second, {{"sgc", "1000000"}})}) {
+        failed({test_register(), bad}, "register 2 of the pack holds no key");
+    }
+    failed({test_register(), changed(second, {{"krn", 1}})}, "already");
+    // A file that ends in the middle of a key.
+    const std::string text = pack_of({credit_case("a")}).dump();
+    const auto cut = place.write("cut.json", std::string_view(text).substr(0, text.find(key) + 30));
+    const Finished refused = conform({"--self", cut});
+    CHECK(refused.code == 2);
+    CHECK(refused.log.find("cut.json: no JSON") != std::string::npos);
+    CHECK(refused.log.find(key.substr(0, 16)) == std::string::npos);
+}
+
+TEST_CASE("sts6-conform: a pack's keys are found in whatever registers they are") {
+    Place place;
+    json pack = pack_of({changed(credit_case("credit"), {{"register", 4}}),
+                         changed(key_change_case("key change"), {{"register", 4}, {"new_register", 4}}),
+                         changed(credit_case("another key"), {{"register", 3}}),
+                         changed(credit_case("none"), {{"register", 1}})});
+    pack["registers"] = json::array({changed(test_register(), {{"register", 4}})});
+    // More than a module has registers without being told; SGCs on either side.
+    for (unsigned i = 0; i < 70; ++i) {
+        pack["registers"].push_back(
+            changed(test_register(), {{"register", 200 - i}, {"sgc", std::to_string(201400 + 2 * i)}}));
+    }
+    pack["registers"].push_back(changed(test_register(), {{"register", 3}, {"krn", 2}}));
+    const auto path = place.write("p.json", pack);
+    const Outcomes got = outcomes({"--self", path}, 7);
+    got.check("credit", "passed");
+    got.check("key change", "passed");
+    got.check("another key", "failed", "instead of 58625789986991357486");
+    got.check("none", "skipped", "the pack has no such register");
+}
+
+TEST_CASE("sts6-conform: keys that the PKCS#11 token cannot hold are left out") {
+    constexpr unsigned long kMechanismInvalid = 0x70;
+    Place place;
+    json pack =
+        pack_of({credit_case("DKG 04"), changed(credit_case("DKG 02"), {{"register", 2}, {"ea", 7}})});
+    pack["registers"].push_back(changed(
+        test_register(), {{"register", 2}, {"sgc", "123456"}, {"dkga", 2}, {"vk_hex", "ABABABABABABABAB"}}));
+    ShimmedToken shimmed(softhsm_token());
+    // No key that wraps can be made, so no DKG 02 key can be held.
+    shimmed.control.fail("C_GenerateKey", kMechanismInvalid, 1, shim::Control::kForEver);
+    Words words = {"--self"};
+    const Words options = setup_options(*shimmed.token);
+    words.insert(words.end(), options.begin(), options.end());
+    words.push_back(place.write("p.json", pack));
+    const Outcomes got = outcomes(words, 0);
+    got.check("DKG 04", "passed");
+    got.check("DKG 02", "skipped", "no register holds the key of the pack's register 2");
+    // Of what every key needs nothing may be missing.
+    shimmed.control.fail("C_CreateObject", kMechanismInvalid, 1, shim::Control::kForEver);
+    const Outcomes none = outcomes(words, 7);
+    none.check("DKG 04", "failed");
+    none.check("DKG 02", "failed");
 }
 
 TEST_CASE("sts6-conform: command lines that are none") {

@@ -651,7 +651,7 @@ TEST_CASE("key load files: two KMCs do not get into each other's loads") {
     CHECK(site.held() == held);
     CHECK(Site::ran(site.load("klf")).output.ends_with("3 keys in force, 0 removed\n"));
     // The same SGC and KRN of another KMC is another key, and takes a register of its own.
-    CHECK(Site::ran(site.load("klf2")).output.ends_with("1 keys in force, 0 removed\n"));
+    CHECK(Site::ran(site.load("klf2")).output.ends_with("1 key in force, 0 removed\n"));
     CHECK(site.registers() == 4);
     CHECK(site.ask(credit(2)) == framed(kCreditToken));
     CHECK(site.ask(credit(4)).starts_with("SM!VC00"));

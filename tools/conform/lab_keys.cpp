@@ -19,8 +19,7 @@ constexpr CivilTime kExpiry = civil_time(2099, 12, 31);
 constexpr CivilTime kResponseTime = civil_time(2002, 1, 1);
 
 bool is_withdrawn(const PackRegister& source) {
-    return source.dkga != static_cast<unsigned>(Dkga::dkga02) &&
-           source.dkga != static_cast<unsigned>(Dkga::dkga04);
+    return source.dkga == 1 || source.dkga == 3;
 }
 
 std::string name_of(const PackRegister& source) {
@@ -28,6 +27,9 @@ std::string name_of(const PackRegister& source) {
 }
 
 kmc::VendingKey vending_key(const PackRegister& source) {
+    const bool known_algorithm = source.dkga == static_cast<unsigned>(Dkga::dkga02) ||
+                                 source.dkga == static_cast<unsigned>(Dkga::dkga04);
+    if (!known_algorithm) throw std::runtime_error(name_of(source) + " holds no key that a KMC could have");
     kmc::VendingKey key;
     key.attributes.sgc = source.sgc;
     key.attributes.krn = static_cast<std::uint8_t>(source.krn);
@@ -102,9 +104,13 @@ std::vector<std::string> LabKmc::load_into(Client& client) {
     accepted(client, "SM?KRP" + file.records[0] + "~");
     std::vector<std::string> left_out;
     for (const PackRegister& source : registers_) {
-        const Response loaded = sent(client, "SM?KLP" + record_of(source, file.records) + "~");
-        if (!loaded.ok())
-            left_out.push_back(name_of(source) + " stays empty: SM?KL was answered " + loaded.text);
+        const std::string message = "SM?KLP" + record_of(source, file.records) + "~";
+        const Response loaded = sent(client, message);
+        const bool cannot_hold =
+            source.dkga == static_cast<unsigned>(Dkga::dkga02) && loaded.status == Status::device_failure;
+        if (loaded.ok()) continue;
+        if (!cannot_hold) throw std::runtime_error(name_of(source) + ": SM?KL was answered " + loaded.text);
+        left_out.push_back(name_of(source) + " stays empty: the PKCS#11 token has nothing for DKG 02");
     }
     const auto header = keyload::parse_load_response(file.records[0]);
     if (!header) throw std::runtime_error("the KMC's response is none");

@@ -131,6 +131,9 @@ std::optional<Pack> read_pack(const std::filesystem::path& path) {
         for (const json& entry : source.at("registers")) pack.registers.push_back(read_register(entry));
         const auto rnd = source.at("rnd").get<unsigned>();
         for (const json& entry : source.at("cases")) pack.cases.push_back(read_case(entry, rnd));
+    } catch (const json::parse_error& error) {
+        // The library's own message quotes what it has read last, which may be a key.
+        throw std::runtime_error(path.string() + ": no JSON, at octet " + std::to_string(error.byte));
     } catch (const std::exception& error) {
         throw std::runtime_error(path.string() + ": " + error.what());
     }

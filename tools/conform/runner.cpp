@@ -84,7 +84,8 @@ class Target {
 
     /// Each register's cards behind a ';', up to the last register that there is.
     void read_registers() {
-        for (std::uint32_t number = 1;; ++number) {
+        constexpr std::uint32_t kMostRegisters = 4096;
+        for (std::uint32_t number = 1; number <= kMostRegisters; ++number) {
             const Response response = exchange("SM?GAN" + std::to_string(number) + "~");
             if (response.status == Status::ptvd_range || response.link_error) break;
             cards_.push_back(";" + response.body.substr(std::min<std::size_t>(1, response.body.size())));

@@ -110,7 +110,8 @@ void print_keys(const std::vector<LoadedKey>& keys, const std::string& loaded, c
             std::cout << key.fault << "\n";
         }
     }
-    if (!loaded.empty()) std::cout << loaded << " keys in force, " << removed << " removed\n";
+    if (!loaded.empty())
+        std::cout << loaded << (loaded == "1" ? " key" : " keys") << " in force, " << removed << " removed\n";
 }
 
 void run_load(const KlfOptions& options, const CommonOptions& common) {
