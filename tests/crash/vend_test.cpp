@@ -238,21 +238,21 @@ void fail_each_write(std::size_t most) {
 }  // namespace
 
 TEST_CASE("some random kills under load") {
-    kill_at_random(20);
+    kill_at_random(12);
 }
 TEST_CASE("1000 random kills under load", "[.][full]") {
     kill_at_random(1000);
 }
 
 TEST_CASE("kills at some writes and synchronisations of a vending script") {
-    kill_at_each_write(6);
+    kill_at_each_write(4);
 }
 TEST_CASE("a kill at every write and synchronisation of a vending script", "[.][full]") {
     kill_at_each_write(0);
 }
 
 TEST_CASE("errors of the disk at some writes and synchronisations") {
-    fail_each_write(4);
+    fail_each_write(2);
 }
 TEST_CASE("an error of the disk at every write and synchronisation", "[.][full]") {
     fail_each_write(0);
