@@ -291,11 +291,18 @@ json metrics(const Services& services) {
     return {{"ok", true}, {"metrics", text}};
 }
 
+/// A negative number would pass for a large one.
+std::uint64_t sequence_in(const json& request, const char* name) {
+    const json& value = request.at(name);
+    if (!value.is_number_unsigned()) refuse(std::string(name) + " must be a sequence number", kExitUsage);
+    return value.get<std::uint64_t>();
+}
+
 json audit(const Services& services, const json& request) {
     json answer;
     on_module(services, [&] {
-        answer = json::parse(
-            required(audit_page(services.store, request.at("from").get<std::uint64_t>()), "the audit log"));
+        answer =
+            json::parse(required(audit_page(services.store, sequence_in(request, "from")), "the audit log"));
     });
     answer["ok"] = true;
     return answer;
@@ -303,7 +310,7 @@ json audit(const Services& services, const json& request) {
 
 /// Who names the hash of a record has read it.
 json audit_acknowledge(const Services& services, const json& request) {
-    const auto sequence = request.at("sequence").get<std::uint64_t>();
+    const auto sequence = sequence_in(request, "sequence");
     const auto hash = request.at("hash").get<std::string>();
     on_module(services, [&] {
         if (sequence <= services.store.audit_head().acknowledged)
@@ -332,9 +339,7 @@ json zeroise(const Services& services, const json& request) {
             refuse("the ModuleID is another one: nothing was destroyed", kExitUsage);
     });
     const std::string officers = two_officers(services, request);
-    on_module(services, [&] {
-        required(services.zeroise(officers), "keys may be left: do it again");
-    });
+    on_module(services, [&] { required(services.zeroise(officers), "keys may be left: do it again"); });
     return {{"ok", true}, {"module_id", module_id}};
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <filesystem>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -613,37 +612,6 @@ TEST_CASE("a failing HSM: while it is away no login is tried, and requests cost 
     CHECK(control.calls("C_Sign") == 0);
     script.check_afterwards();
     script.check_leaks(0);
-}
-
-TEST_CASE("a failing HSM: a set-up on a given token that fails takes its keys away, and only its own") {
-    ShimmedToken shimmed(softhsm_token());
-    const auto& place = shimmed.token->directory.path();
-    const auto options = test::setup_options(*shimmed.token);
-    const auto set_up = [&](const char* name) {
-        std::vector<std::string> arguments{"setup", "--dir", (place / name).string(), "--profile", "lab"};
-        arguments.insert(arguments.end(), options.begin(), options.end());
-        return test::run_program("sts6ctl", arguments);
-    };
-    const auto hsm = open(*shimmed.token);
-    const auto made = hsm->create_vending_key(Dkga::dkga04, octets<20>(kDkg04Key));
-    REQUIRE(made);
-    shimmed.control.clear();
-    REQUIRE(set_up("first").code == 0);
-    // This one's key and the first module's.
-    const auto before = RawSession(*shimmed.token).labels("");
-    CHECK(before.size() == 2);
-    const auto digests = shimmed.control.calls("C_DigestInit");
-    shimmed.control.clear();
-    // The last digest is the fingerprint of the module's new public key.
-    shimmed.control.fail("C_DigestInit", CKR_DEVICE_MEMORY, digests, shim::Control::kForEver);
-    const auto failed = set_up("second");
-    CHECK(failed.code != 0);
-    CHECK(failed.log.find("SM?MI was answered 01") != std::string::npos);
-    CHECK_FALSE(std::filesystem::exists(place / "second"));
-    shimmed.control.clear();
-    CHECK(RawSession(*shimmed.token).labels("") == before);
-    CHECK(set_up("third").code == 0);
-    CHECK(RawSession(*shimmed.token).labels("").size() == before.size() + 1);
 }
 
 }  // namespace sts6::p11
