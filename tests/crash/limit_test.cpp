@@ -58,8 +58,8 @@ std::uint64_t debited(const std::vector<std::string>& audit) {
 TEST_CASE("64 clients are given a limit to its last tenth, and the audit says the same") {
     const conform::TemporaryDirectory place;
     Site site(place.path());
-    site.add_key({"--sgc", "201457", "--krn", "1", "--ktc", "vudk", "--dkg", "04", "--base-date", "2014",
-                  "--ulm", "500", "--value", "ABABABABABABABAB949494949494949401234567"});
+    site.add_key({"--sgc", "201457", "--krn", "1", "--dkg", "04", "--base-date", "2014", "--ulm", "500",
+                  "--value", "ABABABABABABABAB949494949494949401234567"});
     REQUIRE(site.load());
     std::array<std::uint64_t, kClients> given{};
     std::atomic<bool> failed = false;

@@ -23,9 +23,9 @@ class LabKmc {
     [[nodiscard]] std::string record_file() const;
 
     /// Asks for a key load file and loads it, the keys in the order of the pack's register numbers: in an
-    /// empty module they get these numbers when the pack counts from 1. A key of DKG 02 that the PKCS#11 token
-    /// cannot hold is left out, with a line that says so. Throws std::runtime_error when anything else of the
-    /// load is refused.
+    /// empty module they get these numbers when the pack counts from 1. A key of DKG 02 that the PKCS#11
+    /// token cannot hold is left out, with a line that says so. Throws std::runtime_error when anything else
+    /// of the load is refused.
     std::vector<std::string> load_into(Client& client);
 
   private:
