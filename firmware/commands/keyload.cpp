@@ -181,9 +181,9 @@ Result<bool> may_reload(ModuleContext& context, const Register& old, const Loade
     if (!handle) return Unexpected{handle.error()};
     // Not old.key: of a quarantined register that is no handle.
     const auto before = context.hsm.find_key(old.row.key, key.dkg);
-    const auto same = before ? context.hsm.is_same_key({*before, old.row.wrapped_key},
-                                                       {*handle, loaded.wrapped_key})
-                             : Result<bool>(Unexpected{before.error()});
+    const auto same =
+        before ? context.hsm.is_same_key({*before, old.row.wrapped_key}, {*handle, loaded.wrapped_key})
+               : Result<bool>(Unexpected{before.error()});
     // key_mismatch: the octets were wrapped by a key that is gone.
     if (!same && (same.error() == Errc::key_missing || same.error() == Errc::key_mismatch)) return true;
     return same;
