@@ -84,7 +84,7 @@ Result<void> Module::load() {
 }
 
 void Module::audit_start() noexcept {
-    for (std::uint16_t number = 1; number <= settings_.registers; ++number) {
+    for (std::uint32_t number = 1; number <= settings_.registers; ++number) {
         const Register* found = registers_.find(number);
         if (found != nullptr && found->health == Register::Health::quarantined)
             context_.audit_quarantine(*found);
@@ -261,7 +261,7 @@ Result<void> Module::commit_batch(std::span<Command> commands) noexcept {
     const auto committed = finish(commit_changes(commands));
     if (committed || in_error_state()) return committed;
     // What was read behind a change may be of it.
-    for (Command& command : std::ranges::subrange(first_change, commands.end())) {
+    for (Command& command : std::span(first_change, commands.end())) {
         if (!command.exchange->answer.is_link_error()) command.refuse(Status::device_failure);
     }
     return committed;
