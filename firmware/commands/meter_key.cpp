@@ -52,12 +52,6 @@ Result<DerivationRequest, Status> derivation_for(const MeterKey& meter, std::uin
     return decoder_key_request(*meter.key_register, meter.pan, static_cast<std::uint8_t>(ti), *algorithm);
 }
 
-void put_register(TextWriter& text, const Register& key_register) noexcept {
-    const RegisterRow& row = key_register.row;
-    text.put("REG").number(row.number).put(";SGC").number(row.attributes.sgc, 10);
-    text.put(";KRN").number(row.attributes.krn).put(";");
-}
-
 void audit_refusal(ModuleContext& context, Register& key_register, Status refusal) noexcept {
     const auto once = [&](bool& told, AuditEvent event) {
         if (told) return;

@@ -35,9 +35,6 @@ Result<MeterKey, Status> find_meter_key(ModuleContext& context, const Fields& fi
 Result<DerivationRequest, Status> derivation_for(const MeterKey& meter, std::uint32_t ti,
                                                  std::uint32_t ea) noexcept;
 
-/// Of an audit entry: which key.
-void put_register(TextWriter& text, const Register& key_register) noexcept;
-
 /// A limit that is used up (31) and an issue date that has passed (42) are audited when they first refuse.
 void audit_refusal(ModuleContext& context, Register& key_register, Status refusal) noexcept;
 

@@ -38,6 +38,9 @@ class DoomedKeys {
     std::size_t size_ = 0;
 };
 
+/// Of an audit entry: which key.
+void put_register(TextWriter& text, const Register& key_register) noexcept;
+
 /// The state that handlers read and change. A change is durable once the batch is committed.
 struct ModuleContext {
     const ModuleSettings& settings;

@@ -31,10 +31,13 @@ Result<Register*, Status> ModuleContext::usable_register(std::uint32_t number) n
 }
 
 void ModuleContext::audit_quarantine(const Register& found) noexcept {
-    audit.add(AuditEvent::register_quarantined, [&found](TextWriter& text) {
-        text.put("REG").number(found.row.number).put(";SGC").number(found.row.attributes.sgc, 10);
-        text.put(";KRN").number(found.row.attributes.krn).put(";");
-    });
+    audit.add(AuditEvent::register_quarantined, [&found](TextWriter& text) { put_register(text, found); });
+}
+
+void put_register(TextWriter& text, const Register& key_register) noexcept {
+    const RegisterRow& row = key_register.row;
+    text.put("REG").number(row.number).put(";SGC").number(row.attributes.sgc, 10);
+    text.put(";KRN").number(row.attributes.krn).put(";");
 }
 
 Module::Module(const ModuleSettings& settings, Hsm& hsm, Store& store, Clock& clock, Random& random)
@@ -64,15 +67,17 @@ Result<void> Module::start(std::span<const SelfTest> self_tests) {
     if (const auto loaded = load(); !loaded) return loaded;
     audit_.set_time(now());
     if (const auto reconciled = reconcile(); !reconciled) return reconciled;
-    audit_start();
-    return commit_changes({});
+    return audit_start();
 }
 
 /// What the store holds; also when it could not hold what memory does.
 Result<void> Module::load() {
     const auto state = store_.load_state();
     if (!state) return Unexpected{state.error()};
+    const bool tampered = state_.tampered;
     state_ = *state;
+    // Latched also when it could not be recorded.
+    state_.tampered = state_.tampered || tampered;
     registers_.clear();
     slots_.clear();
     staged_.clear();
@@ -83,17 +88,28 @@ Result<void> Module::load() {
     return load_registers();
 }
 
-void Module::audit_start() noexcept {
+/// A start may have more to tell than one commit takes: of a load that gave up many keys, of a lost token.
+Result<void> Module::make_audit_room() noexcept {
+    if (audit_.entries().size() < AuditList::kMost) return {};
+    const auto done = store_.commit(state_, audit_.entries());
+    if (done) audit_.clear();
+    return done;
+}
+
+Result<void> Module::audit_start() noexcept {
     for (std::uint32_t number = 1; number <= settings_.registers; ++number) {
         const Register* found = registers_.find(number);
-        if (found != nullptr && found->health == Register::Health::quarantined)
-            context_.audit_quarantine(*found);
+        if (found == nullptr || found->health != Register::Health::quarantined) continue;
+        if (const auto room = make_audit_room(); !room) return room;
+        context_.audit_quarantine(*found);
     }
+    if (const auto room = make_audit_room(); !room) return room;
     audit_.add(AuditEvent::started, [this](TextWriter& text) {
         text.put("FWI").put(settings_.firmware_id.view());
         text.put(state_.running ? ";STP0;" : ";STP1;").put(settings_.hsm.view());
     });
     state_.running = true;
+    return commit_changes({});
 }
 
 Result<void> Module::load_slots() {
@@ -151,11 +167,7 @@ Result<void> Module::reconcile() {
     }
     for (const KeyId& id : doomed_.ids()) {
         if (const auto gone = context_.hsm.destroy_key(id); !gone) return gone;
-        // A stop after a load that gave up many keys leaves more than one commit tells of.
-        if (audit_.entries().size() == AuditList::kMost) {
-            if (const auto done = store_.commit(state_, audit_.entries()); !done) return done;
-            audit_.clear();
-        }
+        if (const auto room = make_audit_room(); !room) return room;
         audit_.add(AuditEvent::orphan_destroyed, [&id](TextWriter& text) { text.put("KEY").hex(id); });
     }
     doomed_.clear();
@@ -193,10 +205,7 @@ Result<void> Module::administer(AuditEvent event, std::string_view text) noexcep
 
 Result<void> Module::tamper(std::string_view text) noexcept {
     state_.tampered = true;
-    const auto recorded = administer(AuditEvent::tampered, text);
-    // Also when it could not be recorded.
-    state_.tampered = true;
-    return recorded;
+    return administer(AuditEvent::tampered, text);
 }
 
 Result<void> Module::zeroise(std::string_view text) noexcept {

@@ -83,7 +83,8 @@ class Module {
     [[nodiscard]] Result<void> load();
     [[nodiscard]] Result<void> load_registers();
     [[nodiscard]] Result<void> load_slots();
-    void audit_start() noexcept;
+    [[nodiscard]] Result<void> make_audit_room() noexcept;
+    [[nodiscard]] Result<void> audit_start() noexcept;
     [[nodiscard]] Result<void> finish(Result<void> committed) noexcept;
     [[nodiscard]] Result<void> reconcile();
     [[nodiscard]] bool is_referenced(const KeyId& id) noexcept;

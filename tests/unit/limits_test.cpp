@@ -225,8 +225,32 @@ TEST_CASE("tampering counts also when it cannot be stored") {
     bench.store.commit_error = Errc::storage_full;
     CHECK_FALSE(bench.module->tamper("the lid"));
     CHECK(bench.execute(kCreditRequest) == "GL!ER57");
+    // What else finds no room takes up what the store holds, which does not know of it.
+    bench.clock.time += std::chrono::minutes{2};
+    CHECK_FALSE(bench.module->keep_time(std::chrono::seconds{60}));
+    CHECK(bench.execute(kCreditRequest) == "GL!ER57");
     bench.store.commit_error.reset();
     CHECK(bench.execute(kCreditRequest) == "GL!ER57");
+}
+
+TEST_CASE("a module whose token has lost more keys than one commit tells of starts, and tells of all") {
+    constexpr std::uint16_t kLost = 2 * AuditList::kMost + 1;
+    Bench bench;
+    bench.settings.registers = RegisterTable::kMost;
+    for (std::uint16_t number = 2; number < 2 + kLost; ++number) {
+        RegisterRow row = bench.row();
+        row.number = number;
+        row.attributes.sgc = number;
+        row.key = {9, static_cast<std::uint8_t>(number >> 8U), static_cast<std::uint8_t>(number)};
+        bench.store.registers[number] = row;
+    }
+    bench.module =
+        std::make_unique<Module>(bench.settings, bench.hsm, bench.store, bench.clock, bench.random);
+    REQUIRE(bench.module->start());
+    CHECK(told(bench, "register quarantined: ") == kLost);
+    CHECK(told(bench, "started: ") == 1);
+    CHECK(bench.execute(kCreditRequest) == kCreditAnswer);
+    CHECK(bench.execute(credit_with(0, "N2")) == "01");
 }
 
 TEST_CASE("the time mark is kept once it is old enough, and an old host clock stops vending") {
