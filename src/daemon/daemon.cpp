@@ -35,7 +35,7 @@
 #include "src/daemon/sta_tables_file.hpp"
 #include "src/daemon/state_dir.hpp"
 #include "src/daemon/token_random.hpp"
-#include "src/links/tcp_link.hpp"
+#include "src/links/listener.hpp"
 #include "src/store/sqlite_store.hpp"
 
 namespace sts6 {
@@ -54,14 +54,14 @@ constexpr std::chrono::seconds kTimeMarkAge{30};
 // file, says that the keys are gone.
 constexpr std::size_t kOwnFiles = 256;
 
-TcpLimits tcp_limits() {
-    TcpLimits limits;
-    const std::size_t files = allow_open_files(limits.connections + kOwnFiles);
-    if (files < limits.connections + kOwnFiles) {
-        limits.connections = files > 2 * kOwnFiles ? files - kOwnFiles : files / 2;
-        spdlog::warn("the limit on open files allows " + std::to_string(limits.connections) + " connections");
+std::size_t most_connections() {
+    std::size_t connections = ListenerSettings().connections;
+    const std::size_t files = allow_open_files(connections + kOwnFiles);
+    if (files < connections + kOwnFiles) {
+        connections = files > 2 * kOwnFiles ? files - kOwnFiles : files / 2;
+        spdlog::warn("the limit on open files allows " + std::to_string(connections) + " connections");
     }
-    return limits;
+    return connections;
 }
 
 /// `key` of the configuration says what it is for.
@@ -168,7 +168,7 @@ class Daemon {
     CommandQueue queue_;
     bool allow_plaintext_ = false;
     std::optional<asio::executor_work_guard<asio::io_context::executor_type>> answers_to_come_;
-    std::optional<TcpListener> tcp_;
+    std::optional<Listener> tcp_;
     std::optional<ModuleThread> module_thread_;
     std::optional<admin::AdminSocket> admin_;
     std::optional<MetricsPort> metrics_;
@@ -275,8 +275,11 @@ Outcome<void> Daemon::serve(std::ostream& out) {
                           .answer_link_command = commands::answer_link_command,
                           .in_error_state = [this] { return module_->in_error_state(); },
                           .gler_unframed = config_.gler_unframed};
-    auto listener = TcpListener::open(loop_, *endpoint, loopback ? LinkRole::full : LinkRole::vend, services,
-                                      tcp_limits());
+    auto listener = Listener::open(loop_,
+                                   {.endpoint = *endpoint,
+                                    .role = loopback ? LinkRole::full : LinkRole::vend,
+                                    .connections = most_connections()},
+                                   services);
     if (!listener) return fail_at("tcp " + config_.tcp, listener.error());
     tcp_.emplace(std::move(*listener));
     if (auto opened = open_metrics_port(); !opened) return opened;

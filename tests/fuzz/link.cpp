@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/links/link_protocol.hpp"
+#include "src/links/message_protocol.hpp"
 #include "tests/fuzz/answer.hpp"
 
 namespace sts6::fuzz {
@@ -244,7 +244,7 @@ class Driver {
     void start_read() {
         if (reading_) return;
         const auto space = protocol_.input_space();
-        require(space.size() <= LinkProtocol::kInputSize, "the input buffer has its size");
+        require(space.size() <= LinkInput::kSize, "the input buffer has its size");
         if (!space.empty()) reading_ = space;
     }
     void finish_read() {
@@ -295,7 +295,7 @@ class Driver {
     const Setup& setup_;
     LinkServices services_{queue_, &commands::answer_link_command, [this] { return setup_.error_state; },
                            setup_.gler_unframed};
-    LinkProtocol protocol_{services_, LinkRole::vend};
+    MessageProtocol protocol_{services_, LinkRole::vend};
     Exchange exchange_;
     std::string command_;
     std::string_view stream_;

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "firmware/commands/link.hpp"
-#include "src/links/link_protocol.hpp"
+#include "src/links/message_protocol.hpp"
 #include "tests/fuzz/answer.hpp"
 #include "tests/support/fake_ports.hpp"
 
@@ -181,7 +181,7 @@ class Bench {
             protocol.received(octets.size());
             return protocol.next(exchange);
         }
-        LinkProtocol protocol;
+        MessageProtocol protocol;
         Exchange exchange;
     };
     // Large, so they stay where they are from one input to the next.

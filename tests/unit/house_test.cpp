@@ -342,7 +342,7 @@ TEST_CASE("house: the include check fires") {
         Case{"src/links/x.cpp", "#include \"src/daemon/config.hpp\""},
         Case{"src/links/x.cpp", "#include \"firmware/module/module.hpp\""},
         Case{"src/links/x.cpp", "#include <p11-kit/pkcs11.h>"},
-        Case{"src/pkcs11/x.cpp", "#include \"src/links/tcp_link.hpp\""},
+        Case{"src/pkcs11/x.cpp", "#include \"src/links/listener.hpp\""},
         Case{"tools/conform/x.cpp", "#include <p11-kit/pkcs11.h>"},
         Case{"tools/shim/x.cpp", "#include \"src/pkcs11/session.hpp\""},
         Case{"src/pkcs11/x.cpp", "#include \"firmware/policy/policy.hpp\""},
@@ -358,7 +358,7 @@ TEST_CASE("house: the include check fires") {
         Case{"tools/conform/x.cpp", "#include \"src/daemon/state_dir.hpp\""},
         Case{"tools/conform/x.cpp", "#include \"firmware/module/module.hpp\""},
         Case{"tools/kmc/x.cpp", "#include \"src/pkcs11/token_hsm.hpp\""},
-        Case{"src/links/x.cpp", "#include \"tcp_link.hpp\""},
+        Case{"src/links/x.cpp", "#include \"listener.hpp\""},
     };
     for (const Case& breach : kBreaches) {
         INFO(breach.path << ": " << breach.line);
@@ -380,7 +380,7 @@ TEST_CASE("house: the include check lets through what the table allows") {
     allowed("tools/shim/x.cpp", "#include <p11-kit/pkcs11.h>");
     allowed("src/pkcs11/x.cpp", "#include \"firmware/util/secret.hpp\"");
     allowed("src/links/x.cpp", "#include \"firmware/ports/exchange.hpp\"");
-    allowed("src/daemon/main.cpp", "#include \"src/links/tcp_link.hpp\"");
+    allowed("src/daemon/main.cpp", "#include \"src/links/listener.hpp\"");
     allowed("src/client/x.cpp", "#include \"sts6/client.hpp\"");
     allowed("tools/sts6ctl/x.cpp", "#include \"src/daemon/state_dir.hpp\"");
     allowed("tools/kmc/x.cpp", "#include <openssl/evp.h>");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The link rules of protocol 1, octet by octet. Frames with a written CRC are the page's worked ones.
-#include "src/links/link_protocol.hpp"
+#include "src/links/message_protocol.hpp"
 
 #include <algorithm>
 #include <string>
@@ -101,7 +101,7 @@ struct TestLink {
     bool hold = false;
     std::vector<std::pair<std::string, std::string>> answers = {{"SM?DI", "00PSOFTSM01~PSTS6-001~"}};
     LinkServices services;
-    LinkProtocol protocol{services, LinkRole::vend};
+    MessageProtocol protocol{services, LinkRole::vend};
     Exchange exchange;
     Octets commands;
 };
@@ -271,9 +271,9 @@ TEST_CASE("link: what it holds ahead of a command is bounded") {
         const std::size_t part = std::min<std::size_t>(7, link.protocol.input_space().size());
         link.put(std::string(part, held == 0 ? '\r' : 'x'));
         held += part;
-        REQUIRE(held <= LinkProtocol::kInputSize);
+        REQUIRE(held <= LinkInput::kSize);
     }
-    CHECK(held == LinkProtocol::kInputSize);
+    CHECK(held == LinkInput::kSize);
     CHECK(link.exchange.message == "SM?DI");
     CHECK(link.execute() == kIdentity);
     CHECK(link.steps().empty());

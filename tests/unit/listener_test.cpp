@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The TCP links over real sockets, with a thread in the module's place.
-#include "src/links/tcp_link.hpp"
+#include "src/links/listener.hpp"
 
 #include <algorithm>
 #include <array>
@@ -175,9 +175,10 @@ std::shared_ptr<PendingCommand> run_until_command(asio::io_context& loop, Comman
 /// The loop's thread, the module's thread and a listener.
 class TestServer {
   public:
-    explicit TestServer(const TcpLimits& limits = {}) {
-        auto opened = TcpListener::open(loop_, {asio::ip::address_v4::loopback(), 0}, LinkRole::full,
-                                        services_, limits);
+    explicit TestServer(ListenerSettings settings = {}) {
+        settings.endpoint = {asio::ip::address_v4::loopback(), 0};
+        settings.role = LinkRole::full;
+        auto opened = Listener::open(loop_, settings, services_);
         REQUIRE(opened);
         listener_.emplace(*std::move(opened));
         work_.emplace(loop_.get_executor());
@@ -250,7 +251,7 @@ class TestServer {
     CommandQueue queue_;
     LinkServices services_{queue_, &commands::answer_link_command, [] { return false; }};
     asio::io_context loop_{1};
-    std::optional<TcpListener> listener_;
+    std::optional<Listener> listener_;
     std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_;
     std::thread loop_thread_;
     std::thread module_thread_;
@@ -277,7 +278,8 @@ TEST_CASE("tcp: a command carries the role of its listener") {
     CommandQueue queue;
     LinkServices services{queue, &commands::answer_link_command, [] { return false; }};
     asio::io_context loop;
-    auto listener = TcpListener::open(loop, {asio::ip::address_v4::loopback(), 0}, LinkRole::full, services);
+    auto listener = Listener::open(
+        loop, {.endpoint = {asio::ip::address_v4::loopback(), 0}, .role = LinkRole::full}, services);
     REQUIRE(listener);
     Client client(listener->endpoint());
     client.send(kIdentify);
@@ -386,7 +388,7 @@ TEST_CASE("tcp: a reset drops the command in progress and what waits behind it")
 }
 
 TEST_CASE("tcp: an unfinished message is dropped after silence") {
-    TestServer server({.silence = 50ms});
+    TestServer server({.limits = {.silence = 50ms}});
     Client client(server.endpoint());
     // The echo's answer says that the octets behind it are there as well.
     CHECK(client.ask(kEcho + "SM?D") == kEchoed);
@@ -398,7 +400,7 @@ TEST_CASE("tcp: an unfinished message is dropped after silence") {
 }
 
 TEST_CASE("tcp: a client that never reads is closed, and nothing grows meanwhile") {
-    TestServer server({.write_stall = 500ms});
+    TestServer server({.limits = {.write_stall = 500ms}});
     Client client(server.endpoint());
     const int small = 4096;
     ::setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
@@ -534,8 +536,8 @@ TEST_CASE("tcp: a listener that goes away drops its links") {
     std::shared_ptr<PendingCommand> command;
     std::optional<Client> client;
     {
-        auto listener =
-            TcpListener::open(loop, {asio::ip::address_v4::loopback(), 0}, LinkRole::vend, services);
+        auto listener = Listener::open(
+            loop, {.endpoint = {asio::ip::address_v4::loopback(), 0}, .role = LinkRole::vend}, services);
         REQUIRE(listener);
         client.emplace(listener->endpoint());
         client->send(kIdentify);
@@ -554,11 +556,13 @@ TEST_CASE("tcp: a listener that goes away drops its links") {
 TEST_CASE("tcp: an address that cannot be had") {
     TestServer server;
     asio::io_context loop;
-    const auto again = TcpListener::open(loop, server.endpoint(), LinkRole::vend, server.services());
+    const auto again =
+        Listener::open(loop, {.endpoint = server.endpoint(), .role = LinkRole::vend}, server.services());
     REQUIRE_FALSE(again);
     CHECK(again.error() == Errc::in_use);
     const tcp::endpoint not_ours(asio::ip::make_address("192.0.2.1"), 0);
-    const auto foreign = TcpListener::open(loop, not_ours, LinkRole::vend, server.services());
+    const auto foreign =
+        Listener::open(loop, {.endpoint = not_ours, .role = LinkRole::vend}, server.services());
     REQUIRE_FALSE(foreign);
     CHECK(foreign.error() == Errc::io_failed);
     CHECK(Client(server.endpoint()).ask(kIdentify) == kIdentity);
