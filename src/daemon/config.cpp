@@ -24,7 +24,8 @@ struct Number {
     std::uint32_t min;
     std::uint32_t max;
 };
-using Member = std::variant<std::string Config::*, fs::path Config::*, bool Config::*,
+using List = std::vector<std::string>;
+using Member = std::variant<List Config::*, std::string Config::*, fs::path Config::*, bool Config::*,
                             p11::Protection Config::*, Number>;
 
 /// One row for each key: where it stands, what it is and what it means.
@@ -87,6 +88,11 @@ struct Reader {
     const toml::node& node;
     const fs::path& root;
 
+    bool operator()(List Config::*member) const {
+        const auto value = node.value_exact<std::string>();
+        if (value) config.*member = value->empty() ? List() : List{*value};
+        return value.has_value();
+    }
     bool operator()(std::string Config::*member) const {
         const auto value = node.value_exact<std::string>();
         if (value) config.*member = *value;
@@ -170,6 +176,9 @@ struct Writer {
     const fs::path& root;
 
     void text(const std::string& value) const { out << toml::value<std::string>(value); }
+    void operator()(List Config::*member) const {
+        text((config.*member).empty() ? "" : (config.*member).front());
+    }
     void operator()(std::string Config::*member) const { text(config.*member); }
     void operator()(fs::path Config::*member) const {
         const fs::path& path = config.*member;

@@ -5,15 +5,34 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "src/daemon/failure.hpp"
 #include "src/daemon/state_dir.hpp"
+#include "src/links/serial_line.hpp"
 #include "src/pkcs11/token_config.hpp"
 
 namespace sts6 {
 
 struct Config {
-    std::string tcp = "127.0.0.1:5100";      ///< HOST:PORT; empty = no TCP link
+    std::vector<std::string> tcp = {"127.0.0.1:5100"};  ///< HOST:PORT, as the next three
+    std::vector<std::string> tls;
+    std::vector<std::string> apdu;
+    std::vector<std::string> vpcd;
+    std::vector<std::string> pty;     ///< PATH
+    std::vector<std::string> serial;  ///< DEV[,BAUD]
+    bool allow_plaintext = false;
+    std::uint32_t serial_data_bits = 8;
+    SerialSettings::Parity serial_parity = SerialSettings::Parity::none;
+    std::uint32_t serial_stop_bits = 1;
+    SerialSettings::Handshake serial_handshake = SerialSettings::Handshake::none;
+    std::filesystem::path tls_certificate;
+    std::filesystem::path tls_private_key;
+    std::filesystem::path tls_client_ca;
+    std::vector<std::string> tls_clients;  ///< "ROLE SUBJECT"
+    std::uint32_t max_connections = 1024;
+    std::uint32_t max_requests_per_s = 0;
+    std::uint32_t idle_timeout_s = 0;
     std::string metrics;                     ///< HOST:PORT on this machine; empty = no metrics port
     std::uint32_t registers = 64;            ///< 1..4096
     std::uint32_t tid_window_days = 7;       ///< 0..3650; 0 = off

@@ -26,8 +26,10 @@
 #include "src/daemon/clocks.hpp"
 #include "src/daemon/config.hpp"
 #include "src/daemon/daemon_status.hpp"
+#include "src/daemon/endpoint.hpp"
 #include "src/daemon/firmware_identity.hpp"
 #include "src/daemon/hsm_config.hpp"
+#include "src/daemon/link_set.hpp"
 #include "src/daemon/metrics.hpp"
 #include "src/daemon/metrics_port.hpp"
 #include "src/daemon/module_thread.hpp"
@@ -35,7 +37,6 @@
 #include "src/daemon/sta_tables_file.hpp"
 #include "src/daemon/state_dir.hpp"
 #include "src/daemon/token_random.hpp"
-#include "src/links/listener.hpp"
 #include "src/store/sqlite_store.hpp"
 
 namespace sts6 {
@@ -49,46 +50,6 @@ constexpr std::chrono::seconds kLongestStop{5};
 
 // How old the stored time mark may get while nothing is vended.
 constexpr std::chrono::seconds kTimeMarkAge{30};
-
-// Files for the database and the PKCS#11 library. Clients must not take them: SoftHSM, when it can open no
-// file, says that the keys are gone.
-constexpr std::size_t kOwnFiles = 256;
-
-std::size_t most_connections() {
-    std::size_t connections = ListenerSettings().connections;
-    const std::size_t files = allow_open_files(connections + kOwnFiles);
-    if (files < connections + kOwnFiles) {
-        connections = files > 2 * kOwnFiles ? files - kOwnFiles : files / 2;
-        spdlog::warn("the limit on open files allows " + std::to_string(connections) + " connections");
-    }
-    return connections;
-}
-
-/// `key` of the configuration says what it is for.
-Outcome<tcp::endpoint> parse_endpoint(asio::io_context& loop, const char* key, std::string_view text) {
-    const auto refuse = [key, text](const char* why) {
-        return fail(Errc::invalid_argument, key + (" \"" + std::string(text)) + "\": " + why);
-    };
-    const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos) return refuse("must be HOST:PORT");
-    std::string_view host = text.substr(0, colon);
-    const bool bracketed = host.starts_with('[') && host.ends_with(']');
-    if (bracketed) host = host.substr(1, host.size() - 2);
-    // Where the host of "::1:5100" ends is anybody's guess.
-    if (!bracketed && host.find(':') != std::string_view::npos) return refuse("must be HOST:PORT");
-    const auto port = ptvd::parse_number(text.substr(colon + 1));
-    if (host.empty() || !port || *port > 65535) return refuse("must be HOST:PORT");
-    asio::error_code error;
-    tcp::resolver resolver(loop);
-    const auto found = resolver.resolve(std::string(host), std::to_string(*port), error);
-    if (error || found.empty()) return refuse("the host is unknown");
-    return found.begin()->endpoint();
-}
-
-std::string endpoint_text(const tcp::endpoint& endpoint) {
-    const std::string host = endpoint.address().to_string();
-    return (endpoint.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(endpoint.port());
-}
 
 std::string_view phase_text(const Module& module) {
     if (module.in_error_state()) return "error";
@@ -149,6 +110,7 @@ class Daemon {
     std::string metrics_text();
     std::string ready_line() const;
     void keep_time();
+    void wait_for_reload();
     void stop();
 
     std::filesystem::path dir_;
@@ -166,13 +128,15 @@ class Daemon {
 
     asio::io_context loop_{1};
     CommandQueue queue_;
-    bool allow_plaintext_ = false;
     std::optional<asio::executor_work_guard<asio::io_context::executor_type>> answers_to_come_;
-    std::optional<Listener> tcp_;
+    LinkServices services_{queue_, commands::answer_link_command,
+                           [this] { return module_->in_error_state(); }};
+    LinkSet links_;
     std::optional<ModuleThread> module_thread_;
     std::optional<admin::AdminSocket> admin_;
     std::optional<MetricsPort> metrics_;
     asio::steady_timer time_mark_due_{loop_};
+    asio::signal_set reload_{loop_};
 };
 
 Outcome<void> Daemon::prepare(const DaemonOptions& options) {
@@ -195,11 +159,23 @@ Outcome<void> Daemon::read_configuration(const DaemonOptions& options) {
     if (!config) return Unexpected{config.error()};
     config_ = std::move(*config);
     spdlog::set_level(spdlog::level::from_str(config_.log_level));
-    if (options.tcp) config_.tcp = *options.tcp;
+    if (options.tcp) config_.tcp = {*options.tcp};
+    if (options.tcp && options.tcp->empty()) config_.tcp.clear();
+    if (!options.tls.empty()) config_.tls = options.tls;
+    if (!options.apdu.empty()) config_.apdu = options.apdu;
+    if (!options.vpcd.empty()) config_.vpcd = options.vpcd;
+    if (!options.pty.empty()) config_.pty = options.pty;
+    if (!options.serial.empty()) config_.serial = options.serial;
+    if (!options.tls_certificate.empty()) config_.tls_certificate = options.tls_certificate;
+    if (!options.tls_private_key.empty()) config_.tls_private_key = options.tls_private_key;
+    if (!options.tls_client_ca.empty()) config_.tls_client_ca = options.tls_client_ca;
+    if (!options.tls_clients.empty()) config_.tls_clients = options.tls_clients;
+    if (options.max_connections) config_.max_connections = *options.max_connections;
+    if (options.max_requests_per_s) config_.max_requests_per_s = *options.max_requests_per_s;
+    if (options.idle_timeout_s) config_.idle_timeout_s = *options.idle_timeout_s;
     if (options.metrics) config_.metrics = *options.metrics;
     if (options.sta_tables) config_.sta_tables = *options.sta_tables;
-    allow_plaintext_ = options.allow_plaintext;
-    if (config_.tcp.empty()) return fail(Errc::invalid_argument, "no link is configured");
+    config_.allow_plaintext = options.allow_plaintext;
     if (!config_.sta_tables.empty()) {
         auto tables = read_sta_tables(config_.sta_tables);
         if (!tables) return Unexpected{tables.error()};
@@ -263,25 +239,8 @@ Outcome<void> Daemon::start_module(const DaemonOptions& options) {
 }
 
 Outcome<void> Daemon::serve(std::ostream& out) {
-    const auto endpoint = parse_endpoint(loop_, "tcp", config_.tcp);
-    if (!endpoint) return Unexpected{endpoint.error()};
-    const bool loopback = endpoint->address().is_loopback();
-    if (!loopback && !allow_plaintext_) {
-        return fail(Errc::permission, "tcp \"" + config_.tcp +
-                                          "\" is not a loopback address: tokens would cross " +
-                                          "the network in clear; --allow-plaintext permits it");
-    }
-    LinkServices services{.queue = queue_,
-                          .answer_link_command = commands::answer_link_command,
-                          .in_error_state = [this] { return module_->in_error_state(); },
-                          .gler_unframed = config_.gler_unframed};
-    auto listener = Listener::open(loop_,
-                                   {.endpoint = *endpoint,
-                                    .role = loopback ? LinkRole::full : LinkRole::vend,
-                                    .connections = most_connections()},
-                                   services);
-    if (!listener) return fail_at("tcp " + config_.tcp, listener.error());
-    tcp_.emplace(std::move(*listener));
+    services_.gler_unframed = config_.gler_unframed;
+    if (auto opened = links_.open(loop_, config_, services_); !opened) return opened;
     if (auto opened = open_metrics_port(); !opened) return opened;
 
     if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail(Errc::io_failed, "SIGPIPE cannot be ignored");
@@ -292,6 +251,8 @@ Outcome<void> Daemon::serve(std::ostream& out) {
         signals.clear();
         stop();
     });
+    reload_.add(SIGHUP);
+    wait_for_reload();
     answers_to_come_.emplace(loop_.get_executor());
     module_thread_.emplace(*module_, queue_, loop_, counts_);
     if (auto opened = open_admin_socket(); !opened) {
@@ -304,13 +265,13 @@ Outcome<void> Daemon::serve(std::ostream& out) {
     // stop() has been called: the answers in flight leave, and the loop runs out of work.
     loop_.restart();
     loop_.run_for(kLongestStop);
-    tcp_.reset();
+    links_.drop();
     spdlog::info("stopped");
     return {};
 }
 
 std::string Daemon::ready_line() const {
-    return "ready state=" + std::string(phase_text(*module_)) + " tcp=" + endpoint_text(tcp_->endpoint()) +
+    return "ready state=" + std::string(phase_text(*module_)) + links_.ready_text() +
            (metrics_ ? " metrics=" + endpoint_text(metrics_->endpoint()) : "");
 }
 
@@ -320,7 +281,7 @@ std::string Daemon::metrics_text() {
 
 Outcome<void> Daemon::open_metrics_port() {
     if (config_.metrics.empty()) return {};
-    const auto endpoint = parse_endpoint(loop_, "metrics", config_.metrics);
+    const auto endpoint = parse_endpoint("metrics", config_.metrics);
     if (!endpoint) return Unexpected{endpoint.error()};
     if (!endpoint->address().is_loopback()) {
         return fail(Errc::permission,
@@ -379,13 +340,22 @@ void Daemon::keep_time() {
     });
 }
 
+void Daemon::wait_for_reload() {
+    reload_.async_wait([this](const asio::error_code& error, int) {
+        if (error) return;
+        links_.reload_certificates();
+        wait_for_reload();
+    });
+}
+
 void Daemon::stop() {
     spdlog::info("stopping");
+    reload_.cancel();
     time_mark_due_.cancel();
     // It waits for the module thread.
     admin_.reset();
     metrics_.reset();
-    tcp_->close();
+    links_.close();
     queue_.close();
     module_thread_.reset();
     static_cast<void>(module_->stop());

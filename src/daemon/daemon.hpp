@@ -6,6 +6,7 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/daemon/failure.hpp"
 #include "sts6/civil_time.hpp"
@@ -15,7 +16,10 @@ namespace sts6 {
 /// What the command line adds to the configuration file.
 struct DaemonOptions {
     std::filesystem::path dir;
-    std::optional<std::string> tcp;      ///< HOST:PORT, instead of the configured one
+    std::optional<std::string> tcp;  ///< HOST:PORT, instead of the configured one
+    std::vector<std::string> tls, apdu, vpcd, pty, serial, tls_clients;
+    std::filesystem::path tls_certificate, tls_private_key, tls_client_ca;
+    std::optional<std::uint32_t> max_connections, max_requests_per_s, idle_timeout_s;
     std::optional<std::string> metrics;  ///< HOST:PORT, instead of the configured one
     std::optional<std::filesystem::path> sta_tables;
     std::optional<CivilTime> lab_time;  ///< lab profile only

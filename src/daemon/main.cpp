@@ -25,6 +25,18 @@ int run(int argc, char** argv) {
     std::optional<std::string> lab_time;
     app.add_option("--dir", options.dir, "state directory, made by `sts6ctl setup`")->required();
     app.add_option("--tcp", options.tcp, "HOST:PORT of the TCP link, instead of the configured one");
+    app.add_option("--tls", options.tls, "");
+    app.add_option("--apdu", options.apdu, "");
+    app.add_option("--vpcd", options.vpcd, "");
+    app.add_option("--pty", options.pty, "");
+    app.add_option("--serial", options.serial, "");
+    app.add_option("--tls-certificate", options.tls_certificate, "");
+    app.add_option("--tls-private-key", options.tls_private_key, "");
+    app.add_option("--tls-client-ca", options.tls_client_ca, "");
+    app.add_option("--tls-clients", options.tls_clients, "");
+    app.add_option("--max-connections", options.max_connections, "");
+    app.add_option("--max-requests-per-s", options.max_requests_per_s, "");
+    app.add_option("--idle-timeout-s", options.idle_timeout_s, "");
     app.add_option("--metrics", options.metrics,
                    "HOST:PORT where metrics are served over HTTP, on this machine only, instead of the "
                    "configured one");
