@@ -34,14 +34,23 @@ std::error_code last_error() noexcept {
 }
 
 Errc errc_of(const std::error_code& error) noexcept {
-    if (error == std::errc::no_such_file_or_directory) return Errc::not_found;
-    if (error == std::errc::permission_denied) return Errc::permission;
-    if (error == std::errc::resource_unavailable_try_again || error == std::errc::file_exists)
-        return Errc::in_use;
-    if (error == std::errc::invalid_argument || error == std::errc::inappropriate_io_control_operation) {
-        return Errc::invalid_argument;
+    switch (error.value()) {
+        case ENOENT:
+            return Errc::not_found;
+        case EACCES:
+        case EPERM:
+            return Errc::permission;
+        case EAGAIN:  // flock
+        case EEXIST:
+        case EBUSY:
+            return Errc::in_use;
+        case EINVAL:
+        case ENOTTY:
+        case EISDIR:
+            return Errc::invalid_argument;
+        default:
+            return Errc::io_failed;
     }
-    return Errc::io_failed;
 }
 
 void set_form(asio::serial_port& port, const SerialSettings& settings, std::error_code& error) {

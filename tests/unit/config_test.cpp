@@ -79,7 +79,7 @@ std::string value_in(const std::string& text, const std::string& key) {
 
 Config other_than_default(const fs::path& root) {
     Config config;
-    config.tcp = "[::1]:6000";
+    config.tcp = {"[::1]:6000"};
     config.metrics = "127.0.0.1:9600";
     config.registers = 4096;
     config.tid_window_days = 3650;
@@ -103,7 +103,7 @@ TEST_CASE("config: what is left out has its default") {
     const Place place;
     const auto config = place.read(kNeeded);
     REQUIRE(config);
-    CHECK(config->tcp == "127.0.0.1:5100");
+    CHECK(config->tcp == std::vector<std::string>{"127.0.0.1:5100"});
     CHECK(config->metrics.empty());
     CHECK(config->registers == 64);
     CHECK(config->tid_window_days == 7);
@@ -149,7 +149,7 @@ TEST_CASE("config: what is written reads back the same") {
     SECTION("texts need escapes") {
         config.hsm_token_label = "a \"b\" \\c # [d] = 'e'\tf";
         config.hsm_init_args = "line 1\nline 2\r\x01\x7F";
-        config.tcp = "\xC3\xA9:1";
+        config.tcp = {"\xC3\xA9:1"};
     }
     SECTION("paths need escapes") {
         config.sta_tables = place.root() / "my \"tables\".json";

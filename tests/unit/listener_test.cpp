@@ -3,162 +3,32 @@
 #include "src/links/listener.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
-#include <functional>
 #include <future>
 #include <mutex>
-#include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/post.hpp>
 #include <catch2/catch.hpp>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "firmware/commands/link.hpp"
 #include "src/links/command_queue.hpp"
-#include "sts6/frame.hpp"
+#include "tests/support/link_bench.hpp"
+#include "tests/support/raw_client.hpp"
 
 namespace sts6 {
 
 namespace {
 
-using asio::ip::tcp;
-using namespace std::chrono_literals;
-using SteadyClock = std::chrono::steady_clock;
-
-constexpr auto kPatience = 20s;
-
-const std::string kIdentify = "SM?DI9A51\r";
-const std::string kIdentity = "SM!DI00PSOFTSM01~PSTS6-001~8AB4\r";
-const std::string kEcho = "GL?EC00005123451F7F\r";
-const std::string kEchoed = "GL!EC00005123450157\r";
-const std::string kDamaged = "GL!ER20A624\r";
-
-std::string framed(std::string_view message, bool enveloped = false) {
-    std::string out(message.size() + frame::overhead(enveloped), '\0');
-    frame::encode(message, enveloped, out);
-    return out;
-}
-
-bool eventually(const std::function<bool()>& holds) {
-    const auto end = SteadyClock::now() + kPatience;
-    while (!holds()) {
-        if (SteadyClock::now() > end) return false;
-        std::this_thread::sleep_for(1ms);
-    }
-    return true;
-}
-
-/// A descriptor's life.
-class Descriptor {
-  public:
-    explicit Descriptor(int value) : value_(value) {}
-    Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
-    Descriptor& operator=(Descriptor&&) = delete;
-    ~Descriptor() { reset(); }
-    void reset() {
-        if (value_ >= 0) ::close(value_);
-        value_ = -1;
-    }
-    [[nodiscard]] int value() const { return value_; }
-
-  private:
-    int value_;
-};
-
-/// Fails by exception: not every thread may use the test's macros.
-class Client {
-  public:
-    Client() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
-    explicit Client(const tcp::endpoint& server) : Client() {
-        if (!connect(server)) throw std::runtime_error("cannot connect");
-    }
-
-    bool connect(const tcp::endpoint& server) {
-        const int on = 1;
-        ::setsockopt(fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        return ::connect(fd(), server.data(), static_cast<socklen_t>(server.size())) == 0;
-    }
-    void send(std::string_view octets) {
-        if (::send(fd(), octets.data(), octets.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(octets.size())) {
-            throw std::runtime_error("cannot send");
-        }
-    }
-    /// The next octets, to the CR of a line; shorter when the connection ends.
-    std::string line() {
-        std::string got;
-        while (got.empty() || got.back() != '\r') {
-            const auto octet = receive();
-            if (!octet) break;
-            got += *octet;
-        }
-        return got;
-    }
-    std::string rest() {
-        std::string got;
-        while (const auto octet = receive()) got += *octet;
-        return got;
-    }
-    std::string ask(std::string_view request) {
-        send(request);
-        return line();
-    }
-    /// True when the connection ends, orderly or not, with nothing more received.
-    bool ended() { return !receive(); }
-    void end_output() { ::shutdown(fd(), SHUT_WR); }
-    void reset() {
-        const linger now{.l_onoff = 1, .l_linger = 0};
-        ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
-        socket_.reset();
-    }
-    [[nodiscard]] int fd() const { return socket_.value(); }
-
-  private:
-    std::optional<char> receive() {
-        if (next_ == received_) {
-            pollfd ready{.fd = fd(), .events = POLLIN, .revents = 0};
-            const auto patience_ms = std::chrono::milliseconds(kPatience).count();
-            if (::poll(&ready, 1, static_cast<int>(patience_ms)) != 1) throw std::runtime_error("no answer");
-            const ssize_t size = ::recv(fd(), octets_.data(), octets_.size(), 0);
-            if (size <= 0) return std::nullopt;
-            next_ = 0;
-            received_ = static_cast<std::size_t>(size);
-        }
-        return octets_[next_++];
-    }
-
-    Descriptor socket_;
-    std::array<char, 16384> octets_{};
-    std::size_t next_ = 0;
-    std::size_t received_ = 0;
-};
-
-/// Answers SM?DI as the page does, any other SM? command with its own body, and the rest with GL!ER21.
-void answer(Exchange& exchange) {
-    Answer& out = exchange.answer;
-    const bool known = exchange.message.starts_with("SM?");
-    if (!known) {
-        out.set_link_error(Status::invalid_request_header);
-        return;
-    }
-    const std::string_view body =
-        exchange.message == "SM?DI" ? "PSOFTSM01~PSTS6-001~" : exchange.message.substr(5);
-    out.set_status(Status::successful);
-    std::ranges::copy(body, out.body_buffer().begin());
-    out.set_body_size(body.size());
-}
+using namespace test;
+using Client = RawClient;
 
 /// Runs a loop until a link has queued its command; null when none comes.
 std::shared_ptr<PendingCommand> run_until_command(asio::io_context& loop, CommandQueue& queue) {
@@ -172,36 +42,18 @@ std::shared_ptr<PendingCommand> run_until_command(asio::io_context& loop, Comman
     return taker.get();
 }
 
-/// The loop's thread, the module's thread and a listener.
-class TestServer {
+/// A bench and a listener.
+class TestServer : public LinkBench {
   public:
     explicit TestServer(ListenerSettings settings = {}) {
         settings.endpoint = {asio::ip::address_v4::loopback(), 0};
         settings.role = LinkRole::full;
-        auto opened = Listener::open(loop_, settings, services_);
+        auto opened = on_loop([&] { return Listener::open(loop(), settings, services()); });
         REQUIRE(opened);
         listener_.emplace(*std::move(opened));
-        work_.emplace(loop_.get_executor());
-        loop_thread_ = std::thread([this] { loop_.run(); });
-        module_thread_ = std::thread([this] { run_module(); });
     }
-    TestServer(const TestServer&) = delete;
-    TestServer& operator=(const TestServer&) = delete;
     ~TestServer() {
-        asio::post(loop_, [this] { listener_.reset(); });
-        queue_.close();
-        module_thread_.join();
-        work_.reset();
-        loop_thread_.join();
-    }
-
-    /// Runs on the loop and waits for the result.
-    template <class Function>
-    auto on_loop(Function function) {
-        std::packaged_task<decltype(function())()> task(std::move(function));
-        auto result = task.get_future();
-        asio::post(loop_, std::move(task));
-        return result.get();
+        end([this] { listener_.reset(); });
     }
     [[nodiscard]] std::size_t connections() {
         return on_loop([this] { return listener_->connections(); });
@@ -213,48 +65,12 @@ class TestServer {
             listener_->close();
             return 0;
         });
-        work_.reset();
+        release_loop();
     }
     void close_listener() { listener_->close(); }
-    [[nodiscard]] bool loop_ended() const { return loop_.stopped(); }
-
-    LinkServices& services() { return services_; }
-
-    std::mutex held;  ///< while a test holds it, the module takes commands and executes none
-    std::atomic<std::size_t> taken = 0;
-    std::atomic<std::size_t> executed = 0;
-    std::atomic<std::size_t> dropped = 0;
-    std::atomic<bool> late = false;
 
   private:
-    void run_module() {
-        std::vector<std::shared_ptr<PendingCommand>> batch;
-        while (queue_.take(batch, 16)) {
-            taken += batch.size();
-            { const std::lock_guard passing(held); }
-            for (const auto& command : batch) {
-                if (command->arrived > SteadyClock::now()) late = true;
-                if (command->dropped) {
-                    ++dropped;
-                } else {
-                    answer(command->exchange);
-                    ++executed;
-                }
-            }
-            asio::post(loop_, [released = std::move(batch)] {
-                for (const auto& command : released) command->released();
-            });
-            batch = {};
-        }
-    }
-
-    CommandQueue queue_;
-    LinkServices services_{queue_, &commands::answer_link_command, [] { return false; }};
-    asio::io_context loop_{1};
     std::optional<Listener> listener_;
-    std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_;
-    std::thread loop_thread_;
-    std::thread module_thread_;
 };
 
 }  // namespace
@@ -475,6 +291,94 @@ TEST_CASE("tcp: a connection too many is closed at once") {
     second.reset();
     CHECK(eventually([&] { return server.connections() == 1; }));
     CHECK(Client(server.endpoint()).ask(kIdentify) == kIdentity);
+}
+
+TEST_CASE("tcp: the connection that is idle for the longest makes room") {
+    TestServer server({.connections = 2, .idle_enough = 0ms});
+    Client first(server.endpoint());
+    CHECK(first.ask(kIdentify) == kIdentity);
+    Client second(server.endpoint());
+    CHECK(second.ask(kIdentify) == kIdentity);
+    CHECK(first.ask(kIdentify) == kIdentity);
+    Client third(server.endpoint());
+    CHECK(third.ask(kIdentify) == kIdentity);
+    CHECK(second.ended());
+    CHECK(first.ask(kIdentify) == kIdentity);
+    CHECK(server.connections() == 2);
+}
+
+TEST_CASE("tcp: a connection with a command in progress makes no room") {
+    TestServer server({.connections = 1, .idle_enough = 0ms});
+    Client busy(server.endpoint());
+    std::unique_lock hold(server.held);
+    busy.send(kIdentify);
+    CHECK(eventually([&] { return server.taken == 1; }));
+    CHECK(Client(server.endpoint()).ended());
+    hold.unlock();
+    CHECK(busy.line() == kIdentity);
+}
+
+TEST_CASE("tcp: a connection without a request for too long is closed") {
+    TestServer server({.limits = {.idle = 100ms}});
+    SECTION("nothing at all") {
+        CHECK(Client(server.endpoint()).ended());
+    }
+    SECTION("after its last request") {
+        Client client(server.endpoint());
+        CHECK(client.ask(kIdentify) == kIdentity);
+        CHECK(client.ended());
+    }
+    SECTION("octets that come to no message") {
+        Client loris(server.endpoint());
+        const auto end = SteadyClock::now() + kPatience;
+        bool closed = false;
+        while (!closed && SteadyClock::now() < end) {
+            try {
+                loris.send("S");
+            } catch (const std::runtime_error&) {
+                closed = true;
+            }
+            std::this_thread::sleep_for(5ms);
+        }
+        CHECK(closed);
+    }
+    CHECK(eventually([&] { return server.connections() == 0; }));
+}
+
+TEST_CASE("tcp: a command that takes longer than the idle time is answered") {
+    TestServer server({.limits = {.idle = 50ms}});
+    Client client(server.endpoint());
+    std::unique_lock hold(server.held);
+    client.send(kIdentify);
+    CHECK(eventually([&] { return server.taken == 1; }));
+    std::this_thread::sleep_for(200ms);  // what is asserted is that this changes nothing
+    hold.unlock();
+    CHECK(client.line() == kIdentity);
+}
+
+TEST_CASE("tcp: more requests than a link may have wait, and none is lost") {
+    constexpr int kRate = 20;
+    TestServer server({.limits = {.requests_per_s = kRate}});
+    Client client(server.endpoint());
+    std::string requests;
+    for (int i = 0; i < kRate + 5; ++i) requests += i % 2 == 0 ? kIdentify : kEcho;
+    const auto begin = SteadyClock::now();
+    client.send(requests);
+    for (int i = 0; i < kRate + 5; ++i) CHECK(client.line() == (i % 2 == 0 ? kIdentity : kEchoed));
+    // A second's worth at once, then one each 50 ms.
+    CHECK(SteadyClock::now() - begin >= 5 * 50ms);
+    // Another link is not concerned.
+    CHECK(Client(server.endpoint()).ask(kIdentify) == kIdentity);
+}
+
+TEST_CASE("tcp: a link that has to wait can be closed") {
+    TestServer server({.limits = {.requests_per_s = 1}});
+    Client client(server.endpoint());
+    client.send(kIdentify + kIdentify + kIdentify);
+    CHECK(client.line() == kIdentity);
+    client.reset();
+    CHECK(eventually([&] { return server.connections() == 0; }));
+    CHECK(server.executed <= 2);
 }
 
 TEST_CASE("tcp: accepting goes on when descriptors are free again") {

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+// TLS links, with OpenSSL itself as their client.
+#include "src/links/tls_server.hpp"
+
+#include <array>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <catch2/catch.hpp>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "src/links/listener.hpp"
+#include "tests/support/certificates.hpp"
+#include "tests/support/link_bench.hpp"
+#include "tests/support/raw_client.hpp"
+#include "tools/conform/child_process.hpp"
+
+namespace sts6 {
+
+namespace {
+
+using namespace test;
+namespace fs = std::filesystem;
+
+struct ClientSettings {
+    fs::path ca{};
+    const Credentials* credentials = nullptr;
+    int least = TLS1_2_VERSION;
+    int most = TLS1_3_VERSION;
+};
+
+/// Fails by exception.
+class TlsClient {
+  public:
+    TlsClient(const tcp::endpoint& server, const ClientSettings& settings)
+        : context_(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free), socket_(server) {
+        SSL_CTX_set_min_proto_version(context_.get(), settings.least);
+        SSL_CTX_set_max_proto_version(context_.get(), settings.most);
+        // What a server of today must refuse, the client's own policy must not.
+        SSL_CTX_set_security_level(context_.get(), 0);
+        SSL_CTX_load_verify_file(context_.get(), settings.ca.c_str());
+        SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
+        if (settings.credentials != nullptr) {
+            SSL_CTX_use_certificate(context_.get(), settings.credentials->certificate.get());
+            SSL_CTX_use_PrivateKey(context_.get(), settings.credentials->key.get());
+        }
+        ssl_.reset(SSL_new(context_.get()), &SSL_free);
+        SSL_set1_host(ssl_.get(), "localhost");
+        SSL_set_fd(ssl_.get(), socket_.fd());
+        if (SSL_connect(ssl_.get()) != 1) throw std::runtime_error("no handshake");
+    }
+
+    void send(std::string_view octets) {
+        if (SSL_write(ssl_.get(), octets.data(), static_cast<int>(octets.size())) <= 0) {
+            throw std::runtime_error("cannot send");
+        }
+    }
+    /// To the CR; shorter when the connection ends.
+    std::string line() {
+        std::string got;
+        char octet = 0;
+        while ((got.empty() || got.back() != '\r') && SSL_read(ssl_.get(), &octet, 1) == 1) got += octet;
+        return got;
+    }
+    std::string ask(std::string_view request) {
+        send(request);
+        return line();
+    }
+    [[nodiscard]] int version() const { return SSL_version(ssl_.get()); }
+    [[nodiscard]] std::string server_name() const {
+        const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl_.get()),
+                                                                      &X509_free);
+        std::array<char, 100> text{};
+        X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName, text.data(),
+                                  static_cast<int>(text.size()));
+        return text.data();
+    }
+    void reset() { socket_.reset(); }
+    int renegotiate() { return SSL_renegotiate(ssl_.get()) == 1 ? SSL_do_handshake(ssl_.get()) : 0; }
+
+  private:
+    std::shared_ptr<SSL_CTX> context_;
+    RawClient socket_;
+    std::shared_ptr<SSL> ssl_;
+};
+
+/// A listener under TLS.
+class TlsBench : public LinkBench {
+  public:
+    TlsBench() : ca(write_server_certificate(dir.path())) {
+        // OpenSSL as a client writes to closed connections.
+        REQUIRE(std::signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+        settings.certificate = dir.path() / "server.pem";
+        settings.private_key = dir.path() / "server.key";
+    }
+    ~TlsBench() {
+        end([this] { listener_.reset(); });
+    }
+    void open(const LinkLimits& limits = {}) {
+        auto opened = TlsServer::open(settings);
+        REQUIRE(opened);
+        tls_ = *opened;
+        auto listener = on_loop([&] {
+            return Listener::open(loop(),
+                                  {.name = "tls",
+                                   .endpoint = {asio::ip::address_v4::loopback(), 0},
+                                   .role = LinkRole::vend,
+                                   .tls = tls_,
+                                   .limits = limits},
+                                  services());
+        });
+        REQUIRE(listener);
+        listener_.emplace(*std::move(listener));
+    }
+    void want_certificates() {
+        settings.client_ca = dir.path() / "ca.pem";
+        settings.clients = {{"CN=till 1,O=Utility", LinkRole::vend}, {"CN=keys", LinkRole::full}};
+    }
+    Result<void> reload() {
+        return on_loop([this] { return tls_->reload(); });
+    }
+    std::size_t connections() {
+        return on_loop([this] { return listener_->connections(); });
+    }
+    [[nodiscard]] tcp::endpoint endpoint() const { return listener_->endpoint(); }
+    [[nodiscard]] TlsClient client(ClientSettings how = {}) const {
+        if (how.ca.empty()) how.ca = dir.path() / "ca.pem";
+        return {endpoint(), how};
+    }
+    /// Whether a client with these credentials is served.
+    [[nodiscard]] bool serves(const Credentials* credentials) const {
+        try {
+            return client({.credentials = credentials}).ask(kIdentify) == kIdentity;
+        } catch (const std::runtime_error&) {
+            return false;
+        }
+    }
+
+    conform::TemporaryDirectory dir;
+    Credentials ca;
+    TlsSettings settings;
+
+  private:
+    std::shared_ptr<TlsServer> tls_;
+    std::optional<Listener> listener_;
+};
+
+}  // namespace
+
+TEST_CASE("tls: lines and envelopes, in 1.2 and 1.3") {
+    TlsBench bench;
+    bench.open();
+    const int version = GENERATE(TLS1_2_VERSION, TLS1_3_VERSION);
+    TlsClient lines = bench.client({.least = version, .most = version});
+    CHECK(lines.version() == version);
+    CHECK(lines.ask(kIdentify) == kIdentity);
+    CHECK(lines.ask(kEcho) == kEchoed);
+    CHECK(lines.ask("noise\r") == kDamaged);
+    CHECK(lines.ask("GL?RR0E2E\r") == kEchoed);
+    TlsClient envelopes = bench.client({.least = version, .most = version});
+    CHECK(envelopes.ask(framed("SM?DI", true)) == framed("SM!DI00PSOFTSM01~PSTS6-001~", true));
+    CHECK(bench.full_role == 0);
+}
+
+TEST_CASE("tls: long answers, and many requests at once") {
+    TlsBench bench;
+    bench.open();
+    TlsClient client = bench.client();
+    const std::string body(4000, 'x');
+    for (int i = 0; i < 20; ++i) client.send(framed("SM?QL" + body));
+    for (int i = 0; i < 20; ++i) CHECK(client.line() == framed("SM!QL00" + body));
+}
+
+TEST_CASE("tls: what is older than 1.2 gets no handshake") {
+    TlsBench bench;
+    bench.open();
+    const int version = GENERATE(TLS1_VERSION, TLS1_1_VERSION);
+    CHECK_THROWS(bench.client({.least = version, .most = version}));
+    CHECK(bench.client().ask(kIdentify) == kIdentity);
+}
+
+TEST_CASE("tls: a client may not negotiate again") {
+    TlsBench bench;
+    bench.open();
+    TlsClient client = bench.client({.most = TLS1_2_VERSION});
+    CHECK(client.ask(kIdentify) == kIdentity);
+    CHECK(client.renegotiate() != 1);
+}
+
+TEST_CASE("tls: a client without TLS gets no answer, and no other is concerned") {
+    TlsBench bench;
+    bench.open();
+    RawClient plain(bench.endpoint());
+    plain.send(kIdentify);
+    // An alert may come, no answer.
+    CHECK(plain.rest().find("SM!") == std::string::npos);
+    CHECK(bench.client().ask(kIdentify) == kIdentity);
+    CHECK(bench.executed == 1);
+}
+
+TEST_CASE("tls: a handshake that does not end is given up") {
+    TlsBench bench;
+    bench.settings.handshake = 100ms;
+    bench.open();
+    RawClient silent(bench.endpoint());
+    RawClient half(bench.endpoint());
+    half.send(std::string("\x16\x03\x01\x02\x00\x01", 6));
+    CHECK(silent.ended());
+    CHECK(half.ended());
+    CHECK(eventually([&] { return bench.connections() == 0; }));
+    // A link whose handshake did end stays beyond that time.
+    TlsClient client = bench.client();
+    std::this_thread::sleep_for(300ms);
+    CHECK(client.ask(kIdentify) == kIdentity);
+}
+
+TEST_CASE("tls: a link without a request for too long is closed") {
+    TlsBench bench;
+    bench.open({.idle = 100ms});
+    TlsClient client = bench.client();
+    CHECK(client.ask(kIdentify) == kIdentity);
+    CHECK(client.line().empty());
+    CHECK(eventually([&] { return bench.connections() == 0; }));
+}
+
+TEST_CASE("tls: a client that vanishes drops its command") {
+    TlsBench bench;
+    bench.open();
+    std::unique_lock hold(bench.held);
+    TlsClient client = bench.client();
+    client.send(kIdentify + kIdentify);
+    CHECK(eventually([&] { return bench.taken == 1; }));
+    client.reset();
+    hold.unlock();
+    CHECK(eventually([&] { return bench.connections() == 0; }));
+}
+
+TEST_CASE("tls: a certificate on the list gives its role") {
+    TlsBench bench;
+    bench.want_certificates();
+    bench.open();
+    const Credentials till = make_certificate({.subject = {{"O", "Utility"}, {"CN", "till 1"}}}, &bench.ca);
+    const Credentials keys = make_certificate({.subject = {{"CN", "keys"}}}, &bench.ca);
+    const int version = GENERATE(TLS1_2_VERSION, TLS1_3_VERSION);
+    const ClientSettings how{.credentials = &till, .least = version, .most = version};
+    CHECK(bench.client(how).ask(kIdentify) == kIdentity);
+    CHECK(bench.full_role == 0);
+    CHECK(bench.client({.credentials = &keys, .least = version, .most = version}).ask(kIdentify) ==
+          kIdentity);
+    CHECK(bench.full_role == 1);
+}
+
+TEST_CASE("tls: certificates that do not serve") {
+    TlsBench bench;
+    bench.want_certificates();
+    bench.open();
+    const Credentials other_ca = make_certificate({.subject = {{"CN", "Test CA"}}, .is_ca = true});
+    const std::vector<std::pair<std::string, std::string>> till = {{"O", "Utility"}, {"CN", "till 1"}};
+    Credentials credentials;
+    SECTION("none") {
+        CHECK_FALSE(bench.serves(nullptr));
+    }
+    SECTION("of another CA of the same name") {
+        credentials = make_certificate({.subject = till}, &other_ca);
+    }
+    SECTION("signed by itself") {
+        credentials = make_certificate({.subject = till});
+    }
+    SECTION("expired") {
+        credentials = make_certificate({.subject = till, .days_from = -9, .days_to = -1}, &bench.ca);
+    }
+    SECTION("not valid yet") {
+        credentials = make_certificate({.subject = till, .days_from = 1}, &bench.ca);
+    }
+    SECTION("a subject that is not on the list") {
+        credentials = make_certificate({.subject = {{"O", "Utility"}, {"CN", "till 2"}}}, &bench.ca);
+    }
+    SECTION("a subject in another order") {
+        credentials = make_certificate({.subject = {{"CN", "till 1"}, {"O", "Utility"}}}, &bench.ca);
+    }
+    SECTION("a name that holds the text of another") {
+        credentials = make_certificate({.subject = {{"CN", "till 1,O=Utility"}}}, &bench.ca);
+    }
+    SECTION("a subject that begins as one on the list") {
+        credentials = make_certificate({.subject = {{"CN", "keys2"}}}, &bench.ca);
+    }
+    SECTION("no subject") {
+        credentials = make_certificate({}, &bench.ca);
+    }
+    if (credentials.key) CHECK_FALSE(bench.serves(&credentials));
+    CHECK(bench.executed == 0);
+    const Credentials good = make_certificate({.subject = till}, &bench.ca);
+    CHECK(bench.serves(&good));
+}
+
+TEST_CASE("tls: certificates are read again without dropping a link") {
+    TlsBench bench;
+    bench.open();
+    TlsClient before = bench.client();
+    CHECK(before.server_name() == "module");
+    make_certificate({.subject = {{"CN", "module 2027"}}, .names = "DNS:localhost"}, &bench.ca)
+        .write(bench.dir.path(), "server");
+    REQUIRE(bench.reload());
+    CHECK(before.ask(kIdentify) == kIdentity);
+    TlsClient after = bench.client();
+    CHECK(after.server_name() == "module 2027");
+    CHECK(after.ask(kIdentify) == kIdentity);
+    CHECK(before.ask(kEcho) == kEchoed);
+}
+
+TEST_CASE("tls: files that cannot be used leave those read before") {
+    TlsBench bench;
+    bench.open();
+    SECTION("no certificate") {
+        fs::remove(bench.settings.certificate);
+        CHECK(bench.reload().error() == Errc::malformed);
+    }
+    SECTION("half a certificate") {
+        fs::resize_file(bench.settings.certificate, 100);
+        CHECK(bench.reload().error() == Errc::malformed);
+    }
+    SECTION("the key of another one") {
+        make_certificate({.subject = {{"CN", "x"}}}).write(bench.dir.path(), "other");
+        fs::rename(bench.dir.path() / "other.key", bench.settings.private_key);
+        CHECK(bench.reload().error() == Errc::malformed);
+    }
+    SECTION("a key that others can read") {
+        fs::permissions(bench.settings.private_key, fs::perms::group_read, fs::perm_options::add);
+        CHECK(bench.reload().error() == Errc::permission);
+    }
+    CHECK(bench.client().ask(kIdentify) == kIdentity);
+}
+
+TEST_CASE("tls: no server with files that cannot be used") {
+    TlsBench bench;
+    SECTION("no certificate") {
+        bench.settings.certificate = bench.dir.path() / "none.pem";
+        CHECK(TlsServer::open(bench.settings).error() == Errc::malformed);
+    }
+    SECTION("no key") {
+        bench.settings.private_key = bench.dir.path() / "none.key";
+        CHECK(TlsServer::open(bench.settings).error() == Errc::permission);
+    }
+    SECTION("a key with a passphrase, which nobody is there to type") {
+        std::ofstream(bench.settings.private_key)
+            << "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        CHECK(TlsServer::open(bench.settings).error() == Errc::malformed);
+    }
+    SECTION("no CA") {
+        bench.want_certificates();
+        bench.settings.client_ca = bench.dir.path() / "none.pem";
+        CHECK(TlsServer::open(bench.settings).error() == Errc::malformed);
+    }
+    SECTION("a CA that is none") {
+        bench.want_certificates();
+        std::ofstream(bench.settings.client_ca) << "nothing";
+        CHECK(TlsServer::open(bench.settings).error() == Errc::malformed);
+    }
+}
+
+}  // namespace sts6
