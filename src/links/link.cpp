@@ -105,6 +105,7 @@ void Link::advance() {
 }
 
 void Link::count_request() {
+    used_ = true;
     idle_since_ = SteadyClock::now();
     const std::uint32_t rate = host_->limits().requests_per_s;
     if (rate > 0) next_request_ = std::max(next_request_, idle_since_) + kSecond / rate;

@@ -57,6 +57,8 @@ class Link : public PendingCommand, public std::enable_shared_from_this<Link> {
 
     /// A request is being executed or its answer is being sent.
     [[nodiscard]] bool busy() const noexcept;
+    /// A request has come.
+    [[nodiscard]] bool used() const noexcept { return used_; }
     /// When the last request came, or the link was opened.
     [[nodiscard]] std::chrono::steady_clock::time_point idle_since() const noexcept { return idle_since_; }
 
@@ -115,6 +117,7 @@ class Link : public PendingCommand, public std::enable_shared_from_this<Link> {
     asio::steady_timer rate_timer_;
     asio::steady_timer idle_timer_;
     std::chrono::milliseconds idle_limit_{0};
+    bool used_ = false;
     bool reading_ = false;
     bool waiting_ = false;  ///< for rate_timer_
     bool input_full_ = false;

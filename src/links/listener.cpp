@@ -125,13 +125,18 @@ std::shared_ptr<Link> Listener::Server::make_link(tcp::socket socket) {
 }
 
 bool Listener::Server::make_room() {
-    std::shared_ptr<Link> idlest;
+    const auto now = SteadyClock::now();
+    const auto before = [](const Link& a, const Link& b) {
+        return std::pair(a.used(), a.idle_since()) < std::pair(b.used(), b.idle_since());
+    };
+    std::shared_ptr<Link> first;
     for (const auto& link : links_) {
-        if (!link->busy() && (!idlest || link->idle_since() < idlest->idle_since())) idlest = link;
+        const auto enough = link->used() ? settings_.idle_enough : settings_.unused_enough;
+        if (link->busy() || now - link->idle_since() < enough) continue;
+        if (!first || before(*link, *first)) first = link;
     }
-    if (!idlest || SteadyClock::now() - idlest->idle_since() < settings_.idle_enough) return false;
-    idlest->close();
-    return true;
+    if (first) first->close();
+    return first != nullptr;
 }
 
 // No descriptor or memory is free: asking again at once would spin.

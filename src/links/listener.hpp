@@ -31,9 +31,10 @@ struct ListenerSettings {
     std::shared_ptr<TlsServer> tls{};  ///< null: in clear
     LinkLimits limits{};
     std::size_t connections = 1024;
-    /// At that number the one that is idle for the longest, and at least so long, makes room for a new one;
-    /// when there is none, the new one is closed at once.
-    std::chrono::milliseconds idle_enough{10000};
+    /// At that number one that has asked nothing for `unused_enough`, or else nothing more for `idle_enough`,
+    /// makes room for a new one: the longest idle. When there is none, the new one is closed at once.
+    std::chrono::milliseconds unused_enough{10'000};
+    std::chrono::milliseconds idle_enough{300'000};
     std::chrono::milliseconds accept_retry{100};  ///< after an accept that failed
 };
 

@@ -58,21 +58,25 @@ std::string envelope_of(std::string_view content) {
     return envelope_of(content, kMagic.size() + content.size());
 }
 
-RawLink::RawLink(const std::string& url, int receive_buffer) {
+int connect_to(const std::string& url, int receive_buffer) {
     const auto port = static_cast<in_port_t>(std::stoul(url.substr(url.rfind(':') + 1)));
-    socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int on = 1;
-    ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (receive_buffer > 0)
-        ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+        ::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-        close();
+    if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        ::close(socket);
         throw std::runtime_error("cannot connect to " + url);
     }
+    return socket;
+}
+
+RawLink::RawLink(const std::string& url, int receive_buffer) : socket_(connect_to(url, receive_buffer)) {
 }
 
 int RawLink::wait(int events, std::chrono::milliseconds time) const {

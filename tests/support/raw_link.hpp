@@ -17,6 +17,9 @@ std::string envelope_of(std::string_view content, std::size_t length);
 /// The same with the length that is right.
 std::string envelope_of(std::string_view content);
 
+/// A connected socket. `url` as for RawLink. Throws std::runtime_error.
+int connect_to(const std::string& url, int receive_buffer = 0);
+
 /// Every wait has a deadline; a call that fails throws std::runtime_error. Not for concurrent use.
 class RawLink {
   public:

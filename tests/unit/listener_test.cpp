@@ -294,7 +294,7 @@ TEST_CASE("tcp: a connection too many is closed at once") {
 }
 
 TEST_CASE("tcp: the connection that is idle for the longest makes room") {
-    TestServer server({.connections = 2, .idle_enough = 0ms});
+    TestServer server({.connections = 2, .unused_enough = 0ms, .idle_enough = 0ms});
     Client first(server.endpoint());
     CHECK(first.ask(kIdentify) == kIdentity);
     Client second(server.endpoint());
@@ -307,8 +307,19 @@ TEST_CASE("tcp: the connection that is idle for the longest makes room") {
     CHECK(server.connections() == 2);
 }
 
+TEST_CASE("tcp: a connection that has asked nothing makes room before one that has") {
+    TestServer server({.connections = 2, .unused_enough = 0ms, .idle_enough = 0ms});
+    Client old(server.endpoint());
+    CHECK(old.ask(kIdentify) == kIdentity);
+    Client silent(server.endpoint());
+    CHECK(eventually([&] { return server.connections() == 2; }));
+    CHECK(Client(server.endpoint()).ask(kIdentify) == kIdentity);
+    CHECK(silent.ended());
+    CHECK(old.ask(kIdentify) == kIdentity);
+}
+
 TEST_CASE("tcp: a connection with a command in progress makes no room") {
-    TestServer server({.connections = 1, .idle_enough = 0ms});
+    TestServer server({.connections = 1, .unused_enough = 0ms, .idle_enough = 0ms});
     Client busy(server.endpoint());
     std::unique_lock hold(server.held);
     busy.send(kIdentify);

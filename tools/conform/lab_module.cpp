@@ -99,11 +99,16 @@ void LabModule::start(const std::optional<std::filesystem::path>& sta_tables, co
     std::vector<std::string> arguments = {program_path("sts6d"), "--dir",      dir().string(), "--tcp",
                                           "127.0.0.1:0",         "--lab-time", lab_time};
     if (sta_tables) arguments.insert(arguments.end(), {"--sta-tables", sta_tables->string()});
+    arguments.insert(arguments.end(), daemon_options_.begin(), daemon_options_.end());
     daemon_.emplace(arguments, log());
-    const std::string line = daemon_->read_line(kStartTimeout);
-    const std::string address = ready_value(line, "tcp");
-    if (!line.starts_with("ready ") || address.empty()) throw_with_log("sts6d did not start", log());
+    ready_ = daemon_->read_line(kStartTimeout);
+    const std::string address = link("tcp");
+    if (!ready_.starts_with("ready ") || address.empty()) throw_with_log("sts6d did not start", log());
     url_ = "tcp:" + address;
+}
+
+std::string LabModule::link(const std::string& key) const {
+    return ready_value(ready_, key);
 }
 
 void LabModule::stop() {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/conform/child_process.hpp"
@@ -21,6 +22,9 @@ class LabModule {
     /// Throws std::runtime_error, with what the programs logged, when a step fails.
     explicit LabModule(const std::filesystem::path& pack, const std::vector<std::string>& token_options = {});
 
+    /// Further options of the daemon for the starts to come, such as other links.
+    void set_daemon_options(std::vector<std::string> options) { daemon_options_ = std::move(options); }
+
     /// (Re)starts its daemon, with a file of EA07 tables or the sample set.
     void start(const std::optional<std::filesystem::path>& sta_tables,
                const std::string& lab_time = kLabTime);
@@ -32,6 +36,8 @@ class LabModule {
 
     /// "tcp:127.0.0.1:PORT" of the running daemon.
     [[nodiscard]] const std::string& url() const noexcept { return url_; }
+    /// Of its ready line: "HOST:PORT" for "tls". Empty when it has no such link.
+    [[nodiscard]] std::string link(const std::string& key) const;
     [[nodiscard]] std::filesystem::path dir() const { return place_.path() / "module"; }
     [[nodiscard]] ChildProcess& daemon() { return *daemon_; }
     /// What set-up and daemon have logged.
@@ -43,6 +49,8 @@ class LabModule {
 
     TemporaryDirectory place_;
     std::optional<ChildProcess> daemon_;
+    std::vector<std::string> daemon_options_;
+    std::string ready_;
     std::string url_;
 };
 
