@@ -25,10 +25,12 @@
 #include "src/admin/administration.hpp"
 #include "src/daemon/clocks.hpp"
 #include "src/daemon/config.hpp"
+#include "src/daemon/config_check.hpp"
 #include "src/daemon/daemon_status.hpp"
 #include "src/daemon/endpoint.hpp"
 #include "src/daemon/firmware_identity.hpp"
 #include "src/daemon/hsm_config.hpp"
+#include "src/daemon/link_plan.hpp"
 #include "src/daemon/link_set.hpp"
 #include "src/daemon/metrics.hpp"
 #include "src/daemon/metrics_port.hpp"
@@ -117,6 +119,8 @@ class Daemon {
     std::optional<StateLock> lock_;
     Config config_;
     NamedStaTables tables_;
+    LinkPlan link_plan_;
+    std::optional<tcp::endpoint> metrics_endpoint_;
     std::unique_ptr<SqliteStore> store_;
     ModuleState state_;
     std::unique_ptr<p11::Pkcs11Hsm> hsm_;
@@ -142,11 +146,10 @@ class Daemon {
 Outcome<void> Daemon::prepare(const DaemonOptions& options) {
     const StateDir dir(options.dir);
     dir_ = dir.root();
-    if (auto checked = dir.check(); !checked) return checked;
+    if (auto done = read_configuration(options); !done) return done;
     auto lock = StateLock::take(dir);
     if (!lock) return Unexpected{lock.error()};
     lock_.emplace(std::move(*lock));
-    if (auto done = read_configuration(options); !done) return done;
     if (auto done = open_state(options); !done) return done;
     auto hsm = open_hsm(config_, state_.module_id.view());
     if (!hsm) return Unexpected{hsm.error()};
@@ -155,32 +158,14 @@ Outcome<void> Daemon::prepare(const DaemonOptions& options) {
 }
 
 Outcome<void> Daemon::read_configuration(const DaemonOptions& options) {
-    auto config = read_config(StateDir(options.dir));
-    if (!config) return Unexpected{config.error()};
-    config_ = std::move(*config);
-    spdlog::set_level(spdlog::level::from_str(config_.log_level));
-    if (options.tcp) config_.tcp = {*options.tcp};
-    if (options.tcp && options.tcp->empty()) config_.tcp.clear();
-    if (!options.tls.empty()) config_.tls = options.tls;
-    if (!options.apdu.empty()) config_.apdu = options.apdu;
-    if (!options.vpcd.empty()) config_.vpcd = options.vpcd;
-    if (!options.pty.empty()) config_.pty = options.pty;
-    if (!options.serial.empty()) config_.serial = options.serial;
-    if (!options.tls_certificate.empty()) config_.tls_certificate = options.tls_certificate;
-    if (!options.tls_private_key.empty()) config_.tls_private_key = options.tls_private_key;
-    if (!options.tls_client_ca.empty()) config_.tls_client_ca = options.tls_client_ca;
-    if (!options.tls_clients.empty()) config_.tls_clients = options.tls_clients;
-    if (options.max_connections) config_.max_connections = *options.max_connections;
-    if (options.max_requests_per_s) config_.max_requests_per_s = *options.max_requests_per_s;
-    if (options.idle_timeout_s) config_.idle_timeout_s = *options.idle_timeout_s;
-    if (options.metrics) config_.metrics = *options.metrics;
-    if (options.sta_tables) config_.sta_tables = *options.sta_tables;
-    config_.allow_plaintext = options.allow_plaintext;
-    if (!config_.sta_tables.empty()) {
-        auto tables = read_sta_tables(config_.sta_tables);
-        if (!tables) return Unexpected{tables.error()};
-        tables_ = std::move(*tables);
-    }
+    auto checked = check_config(options.dir, options.overrides);
+    if (!checked) return Unexpected{checked.error()};
+    config_ = std::move(checked->config);
+    tables_ = std::move(checked->tables);
+    link_plan_ = std::move(checked->links);
+    metrics_endpoint_ = checked->metrics;
+    // Both count from trace on.
+    spdlog::set_level(static_cast<spdlog::level::level_enum>(config_.log_level));
     return {};
 }
 
@@ -240,7 +225,7 @@ Outcome<void> Daemon::start_module(const DaemonOptions& options) {
 
 Outcome<void> Daemon::serve(std::ostream& out) {
     services_.gler_unframed = config_.gler_unframed;
-    if (auto opened = links_.open(loop_, config_, services_); !opened) return opened;
+    if (auto opened = links_.open(loop_, link_plan_, services_); !opened) return opened;
     if (auto opened = open_metrics_port(); !opened) return opened;
 
     if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail(Errc::io_failed, "SIGPIPE cannot be ignored");
@@ -280,15 +265,8 @@ std::string Daemon::metrics_text() {
 }
 
 Outcome<void> Daemon::open_metrics_port() {
-    if (config_.metrics.empty()) return {};
-    const auto endpoint = parse_endpoint("metrics", config_.metrics);
-    if (!endpoint) return Unexpected{endpoint.error()};
-    if (!endpoint->address().is_loopback()) {
-        return fail(Errc::permission,
-                    "metrics \"" + config_.metrics +
-                        "\" is not a loopback address: whoever reaches the port could read them");
-    }
-    auto opened = MetricsPort::open(loop_, *endpoint, [this](MetricsPort::Take take) {
+    if (!metrics_endpoint_) return {};
+    auto opened = MetricsPort::open(loop_, *metrics_endpoint_, [this](MetricsPort::Take take) {
         // The connection behind `take` is let go of on the loop only.
         return queue_.push_task([this, take = std::move(take)]() mutable {
             asio::post(loop_, [take = std::move(take), text = metrics_text()] { take(text); });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every link of the daemon, as configured.
+// Every link of the daemon.
 #pragma once
 
 #include <memory>
@@ -9,8 +9,8 @@
 
 #include <asio/io_context.hpp>
 
-#include "src/daemon/config.hpp"
 #include "src/daemon/failure.hpp"
+#include "src/daemon/link_plan.hpp"
 #include "src/links/link_services.hpp"
 #include "src/links/listener.hpp"
 #include "src/links/serial_line.hpp"
@@ -22,8 +22,8 @@ namespace sts6 {
 /// Everything happens on the loop's thread, as in the links.
 class LinkSet {
   public:
-    /// Opens all that is configured, or says what cannot be opened. Loop and services must outlive the set.
-    [[nodiscard]] Outcome<void> open(asio::io_context& loop, const Config& config,
+    /// Opens all that is planned, or says what cannot be opened. Loop and services must outlive the set.
+    [[nodiscard]] Outcome<void> open(asio::io_context& loop, const LinkPlan& plan,
                                      const LinkServices& services);
 
     /// " tcp=HOST:PORT pty=PATH": each link under its option's name, ports resolved.
@@ -39,13 +39,9 @@ class LinkSet {
     void drop();
 
   private:
-    [[nodiscard]] Outcome<void> open_listeners(asio::io_context& loop, const Config& config,
+    [[nodiscard]] Outcome<void> open_listeners(asio::io_context& loop, const LinkPlan& plan,
                                                const LinkServices& services);
-    [[nodiscard]] Outcome<void> listen(asio::io_context& loop, std::string_view key, std::string_view text,
-                                       ListenerSettings settings, const LinkServices& services);
-    [[nodiscard]] Outcome<void> open_cards(asio::io_context& loop, const Config& config,
-                                           const LinkServices& services);
-    [[nodiscard]] Outcome<void> open_lines(asio::io_context& loop, const Config& config,
+    [[nodiscard]] Outcome<void> open_lines(asio::io_context& loop, const LinkPlan& plan,
                                            const LinkServices& services);
     void add_ready(std::string_view key, std::string_view value);
 

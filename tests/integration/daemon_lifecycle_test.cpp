@@ -278,7 +278,7 @@ TEST_CASE("daemon: a configuration that is not accepted") {
         std::string reason;
     };
     const std::vector<Case> cases = {
-        {"tcp =", "tcp = 5100", ": tcp must be a text"},
+        {"tcp =", "tcp = 5100", ": tcp must be a text or a list of texts"},
         {"tcp =", "port = 5100", ": unknown key port"},
         {"tcp =", "tcp = \"127.0.0.1:0", ": "},
         {"tcp =", "= 5", ": "},
@@ -326,7 +326,8 @@ TEST_CASE("daemon: settings that do not fit the module") {
         INFO(line);
         return start_daemon(module.dir());
     };
-    refused(configured("log_level =", "log_level = \"loud\""), kUsage, "log_level \"loud\" is unknown");
+    refused(configured("log_level =", "log_level = \"loud\""), kUsage,
+            "log_level must be trace, debug, info, warn or error");
     refused(configured("module =", "module = \"\""), kUsage, "hsm.module");
     refused(configured("token_label =", "token_label = \"\""), kUsage, "hsm.token_label");
     refused(configured("pin_file =", "pin_file = \"\""), kUsage, "hsm.pin_file");
