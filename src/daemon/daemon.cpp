@@ -36,6 +36,7 @@
 #include "src/daemon/metrics_port.hpp"
 #include "src/daemon/module_thread.hpp"
 #include "src/daemon/process.hpp"
+#include "src/daemon/service_manager.hpp"
 #include "src/daemon/sta_tables_file.hpp"
 #include "src/daemon/state_dir.hpp"
 #include "src/daemon/token_random.hpp"
@@ -245,7 +246,9 @@ Outcome<void> Daemon::serve(std::ostream& out) {
         return opened;
     }
     keep_time();
-    out << ready_line() << std::endl;
+    const std::string line = ready_line();
+    out << line << std::endl;
+    service_manager::ready(line);
     loop_.run();
     // stop() has been called: the answers in flight leave, and the loop runs out of work.
     loop_.restart();
@@ -321,13 +324,16 @@ void Daemon::keep_time() {
 void Daemon::wait_for_reload() {
     reload_.async_wait([this](const asio::error_code& error, int) {
         if (error) return;
+        service_manager::reloading();
         links_.reload_certificates();
+        service_manager::ready(ready_line());
         wait_for_reload();
     });
 }
 
 void Daemon::stop() {
     spdlog::info("stopping");
+    service_manager::stopping();
     reload_.cancel();
     time_mark_due_.cancel();
     // It waits for the module thread.
