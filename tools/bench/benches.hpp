@@ -23,4 +23,7 @@ void bench_tcp(const std::filesystem::path& pack);
 /// module's keys.
 void bench_vend(const std::filesystem::path& pack);
 
+/// Think time of a credit token on a pty, and the p99 of a good client while others are hostile.
+void bench_links(const std::filesystem::path& pack);
+
 }  // namespace sts6::bench

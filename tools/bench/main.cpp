@@ -18,7 +18,9 @@ int run(int argc, char** argv) {
     CLI::App* slow_hsm = app.add_subcommand("slow-hsm", "an HSM of 2 ms a signature, 64 clients against one");
     CLI::App* tcp = app.add_subcommand("tcp", "SM?DI over TCP against an echo server");
     CLI::App* vend = app.add_subcommand("vend", "durable credit tokens against fdatasync and echo");
-    for (CLI::App* command : {slow_hsm, tcp, vend}) {
+    CLI::App* links =
+        app.add_subcommand("links", "think time on a serial line; a good client among hostile ones");
+    for (CLI::App* command : {slow_hsm, tcp, vend, links}) {
         command->add_option("PACK", pack, "a pack of conformance vectors, for the lab module's keys")
             ->required()
             ->check(CLI::ExistingFile);
@@ -29,6 +31,7 @@ int run(int argc, char** argv) {
     if (hsm->parsed()) sts6::bench::bench_hsm();
     if (slow_hsm->parsed()) sts6::bench::bench_slow_hsm(pack);
     if (vend->parsed()) sts6::bench::bench_vend(pack);
+    if (links->parsed()) sts6::bench::bench_links(pack);
     if (tcp->parsed()) sts6::bench::bench_tcp(pack);
     return 0;
 }
