@@ -13,7 +13,21 @@ namespace sts6::client {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, bool>, 2> kSchemes = {{{"tcp:", false}, {"tcp-env:", true}}};
+struct Scheme {
+    std::string_view name;
+    Transport transport;
+    Form form;
+};
+constexpr std::array<Scheme, 6> kSchemes = {{
+    {"tcp:", Transport::tcp, Form::lines},
+    {"tcp-env:", Transport::tcp, Form::envelope},
+    {"tls:", Transport::tls, Form::lines},
+    {"tls-env:", Transport::tls, Form::envelope},
+    {"serial:", Transport::serial, Form::lines},
+    {"apdu:", Transport::tcp, Form::apdu},
+}};
+constexpr std::uint32_t kUsualBaud = 9600;
+constexpr std::uint32_t kMostBaud = 4'000'000;
 constexpr std::size_t kLongestHost = 253;
 
 bool is_host_name(std::string_view host) {
@@ -44,17 +58,42 @@ std::optional<std::string> take_host(std::string_view& rest) {
     return host;
 }
 
+/// Reads "HOST:PORT".
+bool read_endpoint(std::string_view rest, Url& url) {
+    auto host = take_host(rest);
+    if (!host || !rest.starts_with(':')) return false;
+    const auto port = ptvd::parse_number(rest.substr(1));
+    if (!port || *port < 1 || *port > 65535) return false;
+    url.host = *std::move(host);
+    url.port = static_cast<std::uint16_t>(*port);
+    return true;
+}
+
+/// Reads "PATH[,BAUD]". A path with a comma needs the rate behind it.
+bool read_device(std::string_view rest, Url& url) {
+    url.baud = kUsualBaud;
+    if (const std::size_t comma = rest.rfind(','); comma != std::string_view::npos) {
+        const auto baud = ptvd::parse_number(rest.substr(comma + 1));
+        if (!baud || *baud < 1 || *baud > kMostBaud) return false;
+        url.baud = *baud;
+        rest = rest.substr(0, comma);
+    }
+    url.path = rest;
+    return !rest.empty() && rest.find('\0') == std::string_view::npos;
+}
+
 }  // namespace
 
 std::optional<Url> parse_url(std::string_view text) {
-    for (const auto& [scheme, enveloped] : kSchemes) {
-        if (!text.starts_with(scheme)) continue;
-        std::string_view rest = text.substr(scheme.size());
-        auto host = take_host(rest);
-        if (!host || !rest.starts_with(':')) return std::nullopt;
-        const auto port = ptvd::parse_number(rest.substr(1));
-        if (!port || *port < 1 || *port > 65535) return std::nullopt;
-        return Url{enveloped, *std::move(host), static_cast<std::uint16_t>(*port)};
+    for (const Scheme& scheme : kSchemes) {
+        if (!text.starts_with(scheme.name)) continue;
+        Url url;
+        url.transport = scheme.transport;
+        url.form = scheme.form;
+        const std::string_view rest = text.substr(scheme.name.size());
+        const bool read =
+            url.transport == Transport::serial ? read_device(rest, url) : read_endpoint(rest, url);
+        return read ? std::optional(std::move(url)) : std::nullopt;
     }
     return std::nullopt;
 }

@@ -136,7 +136,7 @@ ScriptedModule::Script answers(std::string octets) {
 }
 
 Client connected(const std::string& url, std::uint32_t timeout_ms = 20000) {
-    auto client = Client::connect(url, {.timeout_ms = timeout_ms});
+    auto client = Client::connect(url, {.timeout_ms = timeout_ms, .retry = Retry::none});
     REQUIRE(client);
     return *std::move(client);
 }
