@@ -59,12 +59,12 @@ struct Served {
     RawLink link;
 };
 
-using Fields = std::vector<std::string>;
+using FieldTexts = std::vector<std::string>;
 
-const Fields kCreditFields = {"N1", "P600727000000000009", "N1", "N11", "N2", "N0", "H0001", "H014EEC"};
+const FieldTexts kCreditFields = {"N1", "P600727000000000009", "N1", "N11", "N2", "N0", "H0001", "H014EEC"};
 enum Place : std::size_t { kRegister, kPan, kTi, kEa, kTct, kSubclass, kAmount, kTid };
 
-std::string body_of(const Fields& fields) {
+std::string body_of(const FieldTexts& fields) {
     std::string body;
     for (const std::string& field : fields) body += field + "~";
     return body;
@@ -75,7 +75,7 @@ struct Change {
     std::string field;
 };
 
-std::string changed(const std::vector<Change>& changes, Fields fields = kCreditFields) {
+std::string changed(const std::vector<Change>& changes, FieldTexts fields = kCreditFields) {
     for (const Change& change : changes) fields.at(change.place) = change.field;
     return body_of(fields);
 }
@@ -224,10 +224,10 @@ TEST_CASE("daemon protocol: fields, 60 and 61") {
     Served served;
     for (const std::string header : {"SM?VC", "SM?VM"}) {
         for (std::size_t i = 0; i < kCreditFields.size(); ++i) {
-            Fields fewer = kCreditFields;
+            FieldTexts fewer = kCreditFields;
             fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
             refused(served.link, header + body_of(fewer), "60");
-            Fields more = kCreditFields;
+            FieldTexts more = kCreditFields;
             more.insert(more.begin() + static_cast<std::ptrdiff_t>(i), more[i]);
             refused(served.link, header + body_of(more), "60");
             for (const char letter : std::string("NPHDn 1")) {

@@ -42,6 +42,12 @@ std::string ready_value(const std::string& line, const std::string& key) {
     return {};
 }
 
+/// Of sts6d, which opens the link of a URL.
+std::string option_of(const std::string& scheme) {
+    if (scheme == "serial") return "pty";
+    return scheme.substr(0, scheme.find('-'));
+}
+
 void set_option(const std::filesystem::path& config, const std::string& key, const std::string& value) {
     std::ifstream in(config);
     std::ostringstream text;
@@ -56,7 +62,9 @@ void set_option(const std::filesystem::path& config, const std::string& key, con
     std::ofstream(config) << text.str();
 }
 
-LabModule::LabModule(const std::filesystem::path& pack, const std::vector<std::string>& token_options) {
+LabModule::LabModule(const std::filesystem::path& pack, const std::vector<std::string>& token_options,
+                     LabLink link)
+    : link_(std::move(link)) {
     std::vector<std::string> arguments = {"setup", "--dir", dir().string(), "--profile", "lab"};
     arguments.insert(arguments.end(), token_options.begin(), token_options.end());
     run_ctl(arguments);
@@ -86,10 +94,9 @@ void LabModule::load_keys(const std::filesystem::path& path) {
     run_ctl({"--dir", dir().string(), "kmc", "approve", kmc_record.string(), "--officer", "officer1",
              "--pin-file", pin("officer1"), "--officer", "officer2", "--pin-file", pin("officer2")});
     {
-        auto client = Client::connect(url_);
-        if (!client) throw_with_log("no connection to the lab module", log());
+        Client client = connect();
         std::ofstream lines(log(), std::ios::app);
-        for (const std::string& line : kmc.load_into(*client)) lines << line << "\n";
+        for (const std::string& line : kmc.load_into(client)) lines << line << "\n";
     }
     stop();
 }
@@ -99,12 +106,19 @@ void LabModule::start(const std::optional<std::filesystem::path>& sta_tables, co
     std::vector<std::string> arguments = {program_path("sts6d"), "--dir",      dir().string(), "--tcp",
                                           "127.0.0.1:0",         "--lab-time", lab_time};
     if (sta_tables) arguments.insert(arguments.end(), {"--sta-tables", sta_tables->string()});
-    arguments.insert(arguments.end(), daemon_options_.begin(), daemon_options_.end());
+    arguments.insert(arguments.end(), link_.daemon_options.begin(), link_.daemon_options.end());
     daemon_.emplace(arguments, log());
     ready_ = daemon_->read_line(kStartTimeout);
-    const std::string address = link("tcp");
+    const std::string option = option_of(link_.scheme);
+    const std::string address = link(option);
     if (!ready_.starts_with("ready ") || address.empty()) throw_with_log("sts6d did not start", log());
-    url_ = "tcp:" + address;
+    url_ = link_.scheme + ":" + address;
+}
+
+Client LabModule::connect() const {
+    auto client = Client::connect(url_, link_.client);
+    if (!client) throw std::runtime_error(url_ + ": " + errc_text(client.error()));
+    return std::move(*client);
 }
 
 std::string LabModule::link(const std::string& key) const {

@@ -27,22 +27,22 @@ constexpr std::string_view kOperationalTables = "operational";
 /// The module under test and what it says of itself.
 class Target {
   public:
-    /// Gives the module's URL after a power cycle.
-    using PowerCycle = std::function<std::string()>;
+    /// Gives a client of the module after a power cycle.
+    using PowerCycle = std::function<Client()>;
 
     /// `preset_time`: module time is what the cases ask for. `power_cycle` comes before every command.
-    Target(const std::string& url, bool preset_time, PowerCycle power_cycle = {})
-        : client_(connect(url)), preset_time_(preset_time), power_cycle_(std::move(power_cycle)) {
+    Target(Client client, bool preset_time, PowerCycle power_cycle = {})
+        : client_(std::move(client)), preset_time_(preset_time), power_cycle_(std::move(power_cycle)) {
         const Response identity = exchange("SM?DI");
         const auto fields = identity.fields();
         if (!identity.ok() || !fields || fields->size() != 2) {
-            throw std::runtime_error(url + ": unexpected answer to SM?DI: " + identity.text);
+            throw std::runtime_error("unexpected answer to SM?DI: " + identity.text);
         }
         firmware_ = (*fields)[1].value;
     }
 
     Response exchange(const std::string& message) {
-        if (power_cycle_) client_ = connect(power_cycle_());
+        if (power_cycle_) client_ = power_cycle_();
         auto response = client_.exchange(message);
         if (!response) throw std::runtime_error(std::string("no answer: ") + errc_text(response.error()));
         return std::move(*response);
@@ -76,12 +76,6 @@ class Target {
     }
 
   private:
-    static Client connect(const std::string& url) {
-        auto client = Client::connect(url);
-        if (!client) throw std::runtime_error(url + ": " + errc_text(client.error()));
-        return std::move(*client);
-    }
-
     /// Each register's cards behind a ';', up to the last register that there is.
     void read_registers() {
         constexpr std::uint32_t kMostRegisters = 4096;
@@ -322,7 +316,7 @@ std::optional<CaseResult> run_alone(const Pack& pack, const Case& test) {
 
 void run_on_lab_module(const Pack& pack, const RunOptions& options, const std::vector<bool>& runnable,
                        std::vector<CaseResult>& results, Report& report) {
-    LabModule module(pack.path, options.token_options);
+    LabModule module(pack.path, options.token_options, options.link);
     std::set<DaemonStart> starts;
     for (std::size_t i = 0; i < pack.cases.size(); ++i) {
         if (runnable[i]) starts.emplace(pack.cases[i], options);
@@ -333,10 +327,10 @@ void run_on_lab_module(const Pack& pack, const RunOptions& options, const std::v
         const Target::PowerCycle power_cycle = [&] {
             module.kill();
             module.start(tables, start.lab_time);
-            return module.url();
+            return module.connect();
         };
         {
-            Target target(module.url(), true, options.power_cycle ? power_cycle : Target::PowerCycle());
+            Target target(module.connect(), true, options.power_cycle ? power_cycle : Target::PowerCycle());
             note_firmware(report, target);
             const auto chosen = [&](const Case& test) {
                 return runnable[static_cast<std::size_t>(&test - pack.cases.data())] &&
@@ -346,6 +340,12 @@ void run_on_lab_module(const Pack& pack, const RunOptions& options, const std::v
         }
         module.stop();
     }
+}
+
+Client connect(const std::string& url) {
+    auto client = Client::connect(url);
+    if (!client) throw std::runtime_error(url + ": " + errc_text(client.error()));
+    return std::move(*client);
 }
 
 std::vector<CaseResult> run_pack(const Pack& pack, const RunOptions& options, Report& report) {
@@ -359,7 +359,7 @@ std::vector<CaseResult> run_pack(const Pack& pack, const RunOptions& options, Re
     if (std::ranges::find(runnable, true) == runnable.end()) return results;
     try {
         if (options.connect) {
-            Target target(*options.connect, false);
+            Target target(connect(*options.connect), false);
             note_firmware(report, target);
             run_cases(
                 pack, target,

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/conform/lab_module.hpp"
 #include "tools/conform/pack.hpp"
 #include "tools/conform/report.hpp"
 
@@ -16,6 +17,7 @@ struct RunOptions {
     std::optional<std::filesystem::path> sta_tables;
     /// Of `sts6ctl setup`: the PKCS#11 token of the throw-away modules; none = SoftHSM, one for each.
     std::vector<std::string> token_options;
+    LabLink link;              ///< over which the throw-away modules are spoken to
     bool power_cycle = false;  ///< the throw-away module's daemon is killed and started between two commands
 };
 
