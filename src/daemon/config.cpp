@@ -7,6 +7,7 @@
 #include <span>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -332,7 +333,10 @@ Outcome<void> apply(Config& config, const std::string& option, const List& texts
                                    [&option](const Key& row) { return option_of(row) == option; });
     if (key == kKeys.end()) return fail(Errc::invalid_argument, "unknown option " + option);
     const Given value = std::visit(GivenByOption{texts}, key->kind);
-    if (std::visit(Reader{config, value, fs::current_path()}, key->kind)) return {};
+    // Empty when it is gone: then a relative path leads nowhere either way.
+    std::error_code gone;
+    const fs::path here = fs::current_path(gone);
+    if (std::visit(Reader{config, value, here}, key->kind)) return {};
     if (std::holds_alternative<Path>(key->kind)) {
         return fail(Errc::invalid_argument, option + " must name a file");
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // sts6d --check-config, and the options that go before the configuration.
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -153,6 +154,23 @@ TEST_CASE("options: every key of the configuration is one") {
         const std::string begin = "\n  " + key.option + (key.is_flag ? " " : " " + key.takes);
         CHECK(help.find(begin) != std::string::npos);
     }
+}
+
+TEST_CASE("options: a working directory that is gone matters to relative paths only") {
+    const LabModule module(test::vector_pack());
+    const auto check_there = [&module](const std::string& option) {
+        conform::ChildProcess program(
+            {"/bin/sh", "-c",
+             "cd " + module.dir().parent_path().string() +
+                 " && mkdir gone && cd gone && rmdir ../gone && exec " + conform::program_path("sts6d") +
+                 " --check-config --dir " + module.dir().string() + " " + option},
+            module.log());
+        const std::string line = program.read_line(std::chrono::seconds(60));
+        CHECK((program.wait() == 0) == (line == "configuration ok"));
+        return line;
+    };
+    CHECK(check_there("--registers 64 --pty /run/line") == "configuration ok");
+    CHECK(check_there("--sta-tables none.json") == "");
 }
 
 TEST_CASE("options: they go before the configuration, and links may be given several times") {
