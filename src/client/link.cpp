@@ -137,10 +137,9 @@ Result<std::string> Link::agree(Deadline deadline, std::string_view request, std
         for (;;) {
             auto text = channel_->receive(until);
             if (text && (*text == answer || *text == kErrorState)) return text;
-            // Noise was in front of the request.
-            if (text && *text == kDamaged) break;
-            if (!text && text.error() == Errc::timed_out) break;
-            if (!text && text.error() != Errc::malformed) return text;
+            if (!text && text.error() == Errc::io_failed) return text;
+            // Silence, or noise on either way.
+            if (!text || *text == kDamaged) break;
         }
     }
     return Unexpected{Errc::timed_out};
