@@ -15,6 +15,8 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE RelWithDebInfo)
 endif()
 
+include(GNUInstallDirs)
+
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto SSL)
 find_package(PkgConfig REQUIRED)
@@ -59,14 +61,18 @@ endif()
 
 # The public face: headers only, standard library only.
 add_library(sts6_public INTERFACE)
-target_include_directories(sts6_public INTERFACE "${PROJECT_SOURCE_DIR}/include")
+target_compile_features(sts6_public INTERFACE cxx_std_20)
+target_include_directories(sts6_public INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"
+                           "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+set_target_properties(sts6_public PROPERTIES EXPORT_NAME public)
 
 # sts6_room(NAME DIRECTORY): a room is a folder, and its library is every source file in it.
 function(sts6_room name directory)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${directory}/*.cpp")
   add_library(${name} STATIC ${sources})
-  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}")
-  target_link_libraries(${name} PUBLIC sts6_public PRIVATE sts6_build_flags spdlog::spdlog)
+  target_include_directories(${name} PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>")
+  target_link_libraries(${name} PUBLIC sts6_public PRIVATE "$<BUILD_INTERFACE:sts6_build_flags>"
+                        "$<BUILD_INTERFACE:spdlog::spdlog>")
   sts6_precompile(${name} sts6_pkcs11 ${STS6_HOSTED_HEADERS})
 endfunction()
 
