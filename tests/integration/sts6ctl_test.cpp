@@ -9,19 +9,15 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include <arpa/inet.h>
 #include <catch2/catch.hpp>
-#include <netinet/in.h>
 #include <nlohmann/json.hpp>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "firmware/sts/token.hpp"
+#include "tests/support/canned_module.hpp"
 #include "tests/support/programs.hpp"
 #include "tests/support/raw_link.hpp"
 #include "tools/conform/lab_module.hpp"
@@ -117,63 +113,6 @@ Words verify(const std::string& token, const std::string& meter = kMeter) {
 std::string token_of(const Words& words) {
     return json_of(words).at("token").get<std::string>();
 }
-
-/// A socket of this machine on a free port, of which nothing answers yet.
-class Port {
-  public:
-    explicit Port(bool listening) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        auto* generic = reinterpret_cast<sockaddr*>(&address);
-        socklen_t size = sizeof address;
-        REQUIRE(::bind(socket_, generic, size) == 0);
-        if (listening) REQUIRE(::listen(socket_, 4) == 0);
-        REQUIRE(::getsockname(socket_, generic, &size) == 0);
-        url_ = "tcp:127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-    }
-    Port(const Port&) = delete;
-    Port& operator=(const Port&) = delete;
-    ~Port() { ::close(socket_); }
-
-    [[nodiscard]] int socket() const { return socket_; }
-    [[nodiscard]] const std::string& url() const { return url_; }
-
-  private:
-    int socket_;
-    std::string url_;
-};
-
-/// A module that gives one answer after another, whatever it is asked, and the last one again and again. An
-/// empty answer closes the connection.
-class FakeModule {
-  public:
-    explicit FakeModule(Words answers) : answers_(std::move(answers)), thread_([this] { serve(); }) {}
-    FakeModule(const FakeModule&) = delete;
-    FakeModule& operator=(const FakeModule&) = delete;
-    ~FakeModule() {
-        ::shutdown(port_.socket(), SHUT_RDWR);
-        thread_.join();
-    }
-    [[nodiscard]] const std::string& url() const { return port_.url(); }
-
-  private:
-    void serve() {
-        for (int client = 0; (client = ::accept(port_.socket(), nullptr, nullptr)) >= 0; ::close(client)) {
-            char octet = 0;
-            while (::recv(client, &octet, 1, 0) == 1) {
-                if (octet != '\r') continue;
-                const std::string& answer = answers_[std::min(next_++, answers_.size() - 1)];
-                if (answer.empty() || ::send(client, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) break;
-            }
-        }
-    }
-
-    Port port_{true};
-    Words answers_;
-    std::size_t next_ = 0;
-    std::thread thread_;
-};
 
 bool is_plain(const std::string& number) {
     return number.find_first_not_of("-.0123456789") == std::string::npos;
@@ -697,7 +636,7 @@ TEST_CASE("sts6ctl: no module, or one that does not answer", "[one-module]") {
 
 TEST_CASE("sts6ctl: a module that misbehaves", "[one-module]") {
     const auto check_code = [](const Words& answers, const Words& words, int code) {
-        const FakeModule module(answers);
+        const CannedModule module(answers);
         INFO(text_of(answers) << text_of(words));
         check_fails(ctl_at(module.url(), words), code);
     };
@@ -735,7 +674,7 @@ TEST_CASE("sts6ctl: a module that misbehaves", "[one-module]") {
 }
 
 TEST_CASE("sts6ctl: a list of registers ends, and shows what it gets", "[one-module]") {
-    const FakeModule module(
+    const CannedModule module(
         {framed("SM!GA00PSGC123456789012;KEN1234567890;KRN12345;BDT1~"), framed("SM!GA22")});
     const Finished finished = ctl_at(module.url(), {"registers"});
     CHECK(finished.code == 0);
