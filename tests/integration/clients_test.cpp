@@ -20,6 +20,7 @@
 
 #include "firmware/sts/tid.hpp"
 #include "tests/support/canned_module.hpp"
+#include "tests/support/certificates.hpp"
 #include "tests/support/programs.hpp"
 #include "tests/support/raw_link.hpp"
 #include "tools/conform/child_process.hpp"
@@ -42,14 +43,39 @@ const std::filesystem::path& source_dir() {
 
 /// One way to the module, which every client takes.
 struct Link {
-    std::string name;
     std::string url;
+    Words ca;  ///< the file, where there is one
 };
 
-std::vector<Link> links(const conform::LabModule& lab) {
-    const std::string address = lab.url().substr(std::string("tcp:").size());
-    return {{"lines over TCP", "tcp:" + address}, {"envelopes over TCP", "tcp-env:" + address}};
-}
+/// A module with all its links.
+class Served {
+  public:
+    Served() : lab_(vector_pack()) {
+        static_cast<void>(write_server_certificate(place_.path()));
+        lab_.set_daemon_options({"--tls", "127.0.0.1:0", "--tls-certificate", path("server.pem"),
+                                 "--tls-private-key", path("server.key"), "--apdu", "127.0.0.1:0", "--pty",
+                                 path("line")});
+        lab_.start(std::nullopt);
+    }
+
+    [[nodiscard]] conform::LabModule& lab() { return lab_; }
+    [[nodiscard]] std::vector<Link> links() const {
+        const std::string tls = lab_.link("tls");
+        const Words ca = {path("ca.pem")};
+        return {{"tcp:" + lab_.link("tcp"), {}},
+                {"tcp-env:" + lab_.link("tcp"), {}},
+                {"tls:" + tls, ca},
+                {"tls-env:" + tls, ca},
+                {"serial:" + lab_.link("pty"), {}},
+                {"apdu:" + lab_.link("apdu"), {}}};
+    }
+
+  private:
+    [[nodiscard]] std::string path(const char* name) const { return (place_.path() / name).string(); }
+
+    conform::TemporaryDirectory place_;
+    conform::LabModule lab_;
+};
 
 Words joined(Words first, const Words& second) {
     first.insert(first.end(), second.begin(), second.end());
@@ -208,7 +234,7 @@ class Restarted {
     std::optional<ChildProcess> daemon_;
 };
 
-void vend_on_every_link(const conform::LabModule& lab) {
+void vend_on_every_link(Served& served) {
     const std::string sale = std::string(kMeter) + " 1";
     const std::string most = std::string(kMeter) + " 16383";
     const std::string wrong_pan = "600727000000000008 1";
@@ -220,16 +246,16 @@ void vend_on_every_link(const conform::LabModule& lab) {
     std::string input = sale + "\n" + most + "\n" + wrong_pan + "\n";
     for (const std::string& line : unread) input += line + "\n";
     for (const auto& example : installed().examples()) {
-        for (const Link& link : links(lab)) {
-            INFO(example.name << ", " << link.name);
+        for (const Link& link : served.links()) {
+            INFO(example.name << ", " << link.url);
             const std::uint32_t before = tid_now();
-            const Finished finished = run(joined(example.command, {link.url, "1"}), input);
+            const Finished finished = run(joined(joined(example.command, {link.url, "1"}), link.ca), input);
             const std::uint32_t after = tid_now();
             CHECK(finished.code == 1);  // not everything was sold
             CHECK(finished.log.empty());
             CHECK(lines_of(finished.output).size() == 3 + unread.size());
-            const Sold first = read_back(lab, said(finished.output, sale));
-            const Sold second = read_back(lab, said(finished.output, most));
+            const Sold first = read_back(served.lab(), said(finished.output, sale));
+            const Sold second = read_back(served.lab(), said(finished.output, most));
             CHECK(first.says == "0.1 kWh");
             CHECK(second.says == "1638.3 kWh");
             CHECK(first.tid >= before);
@@ -323,18 +349,23 @@ TEST_CASE("clients: the installed package") {
         }
     }
     SECTION("the examples vend on every link") {
-        conform::LabModule lab(vector_pack());
-        lab.start(std::nullopt);
-        vend_on_every_link(lab);
-        lab.stop();
-        sell_across_a_restart(lab);
+        Served served;
+        vend_on_every_link(served);
+        served.lab().stop();
+        sell_across_a_restart(served.lab());
     }
     SECTION("the examples do not sell twice") {
         do_not_sell_twice();
     }
     SECTION("the examples say how they are used") {
         for (const auto& example : installed().examples()) {
-            for (const Words& words : {Words{}, {"tcp:127.0.0.1:1"}, {"tcp:127.0.0.1:1", "one"}}) {
+            for (const Words& words : {Words{},
+                                       {"tcp:127.0.0.1:1"},
+                                       {"tcp:127.0.0.1:1", "one"},
+                                       {"tcp:127.0.0.1:1", "1", "ca.pem", "more"},
+                                       {"tcp:127.0.0.1", "1"},
+                                       {"tcp:127.0.0.1:1", "1", "ca.pem"},
+                                       {"tls:127.0.0.1:1", "1", "/nonexistent/ca.pem"}}) {
                 const Finished finished = run(joined(example.command, words));
                 CHECK(finished.code == 2);
                 CHECK(finished.output.empty());
@@ -366,21 +397,33 @@ TEST_CASE("clients: the Python client on every link") {
         Case{"SM?MF", 1, "GL!ER21"},
         Case{"SM?VC\r", 2, ""},
     };
-    conform::LabModule lab(vector_pack());
-    lab.start(std::nullopt);
+    Served served;
     const Words client = python(source_dir() / "tools/python", source_dir() / "tools/python/sts6_client.py");
-    for (const Link& link : links(lab)) {
+    const std::vector<Link> links = served.links();
+    const auto ask = [&client](const Link& link, const std::string& message) {
+        Words words = client;
+        if (!link.ca.empty()) words.insert(words.end(), {"--tls-ca", link.ca[0]});
+        words.insert(words.end(), {link.url, message});
+        return run(words);
+    };
+    for (const Link& link : links) {
         for (const Case& one : cases) {
-            INFO(link.name << ": " << one.message);
-            const Finished finished = run(joined(client, {link.url, one.message}));
+            INFO(link.url << ": " << one.message);
+            const Finished finished = ask(link, one.message);
             CHECK(finished.code == one.code);
             CHECK(finished.output == (one.answer.empty() ? "" : one.answer + "\n"));
             CHECK(finished.log.empty() == !one.answer.empty());
         }
     }
-    lab.stop();
-    for (const Link& link : links(lab)) {
-        const Finished finished = run(joined(client, {link.url, "SM?DI"}));
+    for (const Link& link : links) {
+        if (link.ca.empty()) continue;
+        INFO(link.url);
+        CHECK(ask({link.url, {}}, "SM?DI").code == 3);  // nobody vouches for the module
+    }
+    served.lab().stop();
+    for (const Link& link : links) {
+        INFO(link.url);
+        const Finished finished = ask(link, "SM?DI");
         CHECK(finished.code == 3);
         CHECK(finished.output.empty());
     }

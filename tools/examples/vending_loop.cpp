@@ -81,7 +81,8 @@ std::string in_groups(std::string_view digits) {
 
 class Till {
   public:
-    Till(std::string url, std::uint32_t register_number) : url_(std::move(url)), register_(register_number) {}
+    Till(std::string url, std::uint32_t register_number, sts6::ClientOptions options)
+        : url_(std::move(url)), register_(register_number), options_(std::move(options)) {}
 
     /// What to print, and whether a token was sold.
     std::pair<std::string, bool> sell(const Sale& sale) {
@@ -127,7 +128,7 @@ class Till {
         const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(1);
         for (;;) {
             if (!client_) {
-                if (auto connected = sts6::Client::connect(url_)) client_ = *std::move(connected);
+                if (auto connected = sts6::Client::connect(url_, options_)) client_ = *std::move(connected);
             }
             if (client_) {
                 if (auto answer = client_->exchange(message)) return *std::move(answer);
@@ -141,19 +142,31 @@ class Till {
 
     std::string url_;
     std::uint32_t register_;
+    sts6::ClientOptions options_;
     std::optional<sts6::Client> client_;
     std::map<std::string, std::optional<std::uint32_t>> last_tid_;
 };
 
+/// A module that is away comes back; a URL that is none stays so.
+bool makes_sense(const std::string& url, const sts6::ClientOptions& options) {
+    const auto connected = sts6::Client::connect(url, options);
+    return connected || connected.error() != sts6::Errc::invalid_argument;
+}
+
+int usage() {
+    std::cerr << "usage: vending_loop URL REGISTER [CA-FILE]\n";
+    return 2;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    const auto register_number = argc == 3 ? sts6::ptvd::parse_number(argv[2]) : std::nullopt;
-    if (!register_number) {
-        std::cerr << "usage: vending_loop URL REGISTER\n";
-        return 2;
-    }
-    Till till(argv[1], *register_number);
+    const auto register_number = argc == 3 || argc == 4 ? sts6::ptvd::parse_number(argv[2]) : std::nullopt;
+    if (!register_number) return usage();
+    sts6::ClientOptions options;
+    if (argc == 4) options.tls_ca = argv[3];
+    if (!makes_sense(argv[1], options)) return usage();
+    Till till(argv[1], *register_number, options);
     bool all_sold = true;
     for (std::string line; std::getline(std::cin, line);) {
         const auto sale = read_sale(line);

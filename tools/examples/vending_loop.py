@@ -96,9 +96,14 @@ def main() -> int:
     if len(sys.argv) not in (3, 4) or not sys.argv[2].isdecimal():
         print("usage: vending_loop.py URL REGISTER [CA-FILE]", file=sys.stderr)
         return 2
+    try:
+        client = Client(sys.argv[1], tls_ca=sys.argv[3] if len(sys.argv) == 4 else None)
+    except (ValueError, OSError) as error:
+        print(f"usage: {error}", file=sys.stderr)
+        return 2
     last_tids: dict[str, int] = {}
     all_sold = True
-    with Client(sys.argv[1], tls_ca=sys.argv[3] if len(sys.argv) == 4 else None) as client:
+    with client:
         for line in sys.stdin:
             line = line.rstrip("\n")
             try:
