@@ -144,6 +144,7 @@ class Till {
     std::uint32_t register_;
     sts6::ClientOptions options_;
     std::optional<sts6::Client> client_;
+    /// A system of its own stores them: this program, started again within the minute, uses a TID twice.
     std::map<std::string, std::optional<std::uint32_t>> last_tid_;
 };
 

@@ -101,6 +101,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f"usage: {error}", file=sys.stderr)
         return 2
+    # A system of its own stores them: this program, started again within the minute, uses a TID twice.
     last_tids: dict[str, int] = {}
     all_sold = True
     with client:
