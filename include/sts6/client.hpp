@@ -65,8 +65,7 @@ class Client {
     ///   apdu:HOST:PORT                    APDUs, each behind its length of two octets
     /// Errors:
     ///   invalid_argument    another URL, a time of 0, a baud rate the system has not, a TLS file that is
-    ///   none
-    ///                       of its kind, or one named without TLS
+    ///                       none of its kind, or one named without TLS
     ///   permission          the module's certificate is not trusted, or is another host's
     ///   in_use              another program has the serial device
     ///   malformed           who answers APDUs is no module
@@ -94,10 +93,9 @@ class Client {
     /// * When the command did not arrive, GL?RR brings the answer to the one before. So the client remembers
     ///   the last answer it accepted. Those octets again mean that the command was not executed, and it is
     ///   sent again; so does GL!ER21 (nothing remembered) on a connection that has had no answer yet.
-    /// * Some answers would have those octets anyway: a command that was just sent in the same words, or
-    /// whose
-    ///   answer says no more than 00. They prove nothing, and the exchange ends in timed_out. So does GL!ER21
-    ///   where there was an answer to remember: the module has been started anew.
+    /// * Some answers would have those octets anyway: to a command that was just sent in the same words, or
+    ///   one whose answer says no more than 00. They prove nothing, and the exchange ends in timed_out. So
+    ///   does GL!ER21 where there was an answer to remember: the module has been started anew.
     /// * What changes nothing (`reads` in the command table) is sent again whenever that is not known.
     /// * With a connection the module's memory is gone: then, and over APDUs, which have no GL?RR, only what
     ///   changes nothing is sent again. A serial line is opened again and GL?RR asked: its memory stays.

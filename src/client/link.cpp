@@ -57,13 +57,14 @@ Result<Response> read_response(std::string_view text) {
     if (text.size() < frame::kHeaderLength + kStatusLength || !is_text(text)) {
         return Unexpected{Errc::malformed};
     }
-    Response response;
-    response.link_error = text.starts_with(kLinkError);
-    response.code = text.substr(frame::kHeaderLength, kStatusLength);
-    if (const auto row = find_status(response.code)) response.status = row->status;
-    response.body = text.substr(frame::kHeaderLength + kStatusLength);
+    const std::string_view code = text.substr(frame::kHeaderLength, kStatusLength);
+    const auto row = find_status(code);
+    Response response{.link_error = text.starts_with(kLinkError),
+                      .status = row ? std::optional(row->status) : std::nullopt,
+                      .code = std::string(code),
+                      .body = std::string(text.substr(frame::kHeaderLength + kStatusLength)),
+                      .text = std::string(text)};
     if (response.link_error && !response.body.empty()) return Unexpected{Errc::malformed};
-    response.text = text;
     return response;
 }
 
