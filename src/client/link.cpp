@@ -165,10 +165,10 @@ Result<Response> Link::exchange(std::string_view message) {
 Result<Response> Link::run(std::string_view message, Deadline deadline) {
     std::uint32_t left = retries_;
     bool first = true;
-    bool repeat = false;
+    Pending pending;
     for (;; first = false) {
         // The last try has all the time that is left.
-        Attempt tried = attempt(message, repeat, deadline, left == 0 ? deadline : patience(deadline));
+        Attempt tried = attempt(message, pending, deadline, left == 0 ? deadline : patience(deadline));
         if (tried.outcome == Outcome::answered) {
             remember(message, *tried.result);
             in_step_ = first && !(serial_ && is_about_memory(message));
@@ -179,15 +179,16 @@ Result<Response> Link::run(std::string_view message, Deadline deadline) {
             --left;
         }
         if (now() >= deadline) return tried.result;
-        const auto next = recover(tried, message, deadline);
-        if (!next) return Unexpected{next.error()};
-        repeat = *next;
+        if (const auto ready = recover(tried, message, pending, deadline); !ready) {
+            return Unexpected{ready.error()};
+        }
     }
 }
 
-/// Makes the link ready for the next try: true when that is GL?RR, false when it is the command again, an
-/// error when nothing more can be done.
-Result<bool> Link::recover(const Attempt& attempt, std::string_view message, Deadline deadline) {
+/// Makes the link ready for the next try, and decides whether that is GL?RR or the command again; an error
+/// when nothing more can be done.
+Result<void> Link::recover(const Attempt& attempt, std::string_view message, Pending& pending,
+                           Deadline deadline) {
     const bool asks = asks_again_ && !is_about_memory(message);
     const auto given_up = [&] {
         return Unexpected{attempt.result ? Errc::malformed : attempt.result.error()};
@@ -202,53 +203,54 @@ Result<bool> Link::recover(const Attempt& attempt, std::string_view message, Dea
                 break;
             }
             // The module remembers although the line was away.
-            if (const auto opened = channel_->open(deadline); !opened) return Unexpected{opened.error()};
-            return asks;
+            pending.repeat = asks;
+            return channel_->open(deadline);
         case Outcome::lost:
-            if (asks) return true;
-            if (!channel_->carries(kRepeat)) {
-                if (!resends_all_ && !changes_nothing(message)) return given_up();
-                break;
-            }
-            return false;
+            pending.repeat = asks;
+            if (channel_->carries(kRepeat)) return {};
+            if (!resends_all_ && !changes_nothing(message)) return given_up();
+            break;
         case Outcome::untouched:
         case Outcome::answered:
         case Outcome::refused:
             break;
     }
     // Sent again only where no answer to an earlier GL?RR can still come.
-    if (const auto ready = get_in_step(deadline); !ready) return Unexpected{ready.error()};
-    return false;
+    pending = {};
+    return get_in_step(deadline);
 }
 
-Link::Attempt Link::attempt(std::string_view message, bool repeat, Deadline deadline, Deadline until) {
+Link::Attempt Link::attempt(std::string_view message, Pending& pending, Deadline deadline, Deadline until) {
     const auto failed = [&](Errc error) {
         Outcome outcome = Outcome::gone;
-        if (error == Errc::timed_out) outcome = Outcome::lost;
+        if (error == Errc::timed_out) outcome = pending.copies > 0 ? Outcome::uncertain : Outcome::lost;
         // What carries APDUs damages nothing.
         if (error == Errc::malformed) outcome = channel_->carries(kRepeat) ? Outcome::lost : Outcome::refused;
         return Attempt{outcome, Unexpected{error}};
     };
-    if (const auto sent = channel_->send(deadline, repeat ? kRepeat : message); !sent) {
+    if (const auto sent = channel_->send(deadline, pending.repeat ? kRepeat : message); !sent) {
         return failed(sent.error());
     }
+    if (pending.repeat) ++pending.repeats;
     for (;;) {
         const auto text = channel_->receive(until);
         if (!text) return failed(text.error());
-        if (auto judged = judge(message, repeat, *text)) return *std::move(judged);
+        if (auto judged = judge(message, pending, *text)) return *std::move(judged);
     }
 }
 
 /// What a message says of the command; none when it is to be skipped.
-std::optional<Link::Attempt> Link::judge(std::string_view message, bool repeat,
+std::optional<Link::Attempt> Link::judge(std::string_view message, Pending& pending,
                                          const std::string& text) const {
     if (text == kDamaged) return Attempt{Outcome::lost, read_response(text)};
     const Result<Response> unanswered = Unexpected{Errc::timed_out};
-    if (repeat && text == kUnknown) {
+    if (pending.repeat && text == kUnknown) {
         return Attempt{last_answer_ ? Outcome::uncertain : Outcome::untouched, unanswered};
     }
-    if (repeat && text == last_answer_) {
-        return Attempt{shows_untouched(message) ? Outcome::untouched : Outcome::uncertain, unanswered};
+    if (pending.repeat && text == last_answer_) {
+        if (shows_untouched(message)) return Attempt{Outcome::untouched, unanswered};
+        // One more of them than GL?RR were sent: it is the command's own, late.
+        if (++pending.copies <= pending.repeats) return std::nullopt;
     }
     if (!text.starts_with(answer_header(message)) && !text.starts_with(kLinkError)) {
         if (serial_) return std::nullopt;

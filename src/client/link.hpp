@@ -32,8 +32,14 @@ class Link {
         lost,       ///< silence, or damage on either way
         gone,       ///< the connection ended
         untouched,  ///< GL?RR has shown that the command was not executed
-        uncertain,  ///< GL?RR has not shown whether it was
+        uncertain,  ///< GL?RR has not shown whether it was, and will not
         refused,    ///< what came is no answer, and asking again would not help
+    };
+    /// What is under way since the link was in step.
+    struct Pending {
+        bool repeat = false;        ///< GL?RR was sent last, not the command
+        std::uint32_t repeats = 0;  ///< GL?RR that were sent
+        std::uint32_t copies = 0;   ///< answers that came and show nothing: the last answer's octets
     };
     struct Attempt {
         Outcome outcome;
@@ -45,11 +51,12 @@ class Link {
     Result<void> synchronise(Deadline deadline);
     Result<std::string> agree(Deadline deadline, std::string_view request, std::string_view answer);
     Result<Response> run(std::string_view message, Deadline deadline);
-    Attempt attempt(std::string_view message, bool repeat, Deadline deadline, Deadline until);
-    [[nodiscard]] std::optional<Attempt> judge(std::string_view message, bool repeat,
+    Attempt attempt(std::string_view message, Pending& pending, Deadline deadline, Deadline until);
+    [[nodiscard]] std::optional<Attempt> judge(std::string_view message, Pending& pending,
                                                const std::string& text) const;
     [[nodiscard]] bool shows_untouched(std::string_view message) const;
-    Result<bool> recover(const Attempt& attempt, std::string_view message, Deadline deadline);
+    Result<void> recover(const Attempt& attempt, std::string_view message, Pending& pending,
+                         Deadline deadline);
     void remember(std::string_view message, const Response& response);
 
     std::unique_ptr<Channel> channel_;

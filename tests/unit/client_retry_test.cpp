@@ -225,6 +225,24 @@ TEST_CASE("client retry: an answer of 00 alone does not show whether the next su
     CHECK(bench.module.count("SM?KX") == 2);
 }
 
+TEST_CASE("client retry: the same answer, late and by GL?RR, is the command's own when it comes twice") {
+    const Fault fault = GENERATE(Fault::none, Fault::lost_request, Fault::damaged_answer);
+    Bench bench;
+    bench.module.answers["SM?KX"] = "SM!KX00";
+    bench.module.faults["SM?KX"] = {Fault::none, Fault::late_answer};
+    bench.module.faults["GL?RR"] = {fault};
+    bench.connect(brisk(Retry::repeat));
+    CHECK(bench.answer("SM?KXPKMC.1~") == "SM!KX00");
+    if (fault == Fault::none) {
+        CHECK(bench.answer("SM?KXPKMC.2~") == "SM!KX00");
+    } else {
+        // Two of them may then be the answers to two GL?RR.
+        CHECK(bench.error("SM?KXPKMC.2~") == Errc::timed_out);
+    }
+    bench.stop();
+    CHECK(bench.module.count("SM?KX") == 2);
+}
+
 TEST_CASE("client retry: the answer to another command shows that the command was not executed") {
     Bench bench;
     bench.module.answers["SM?KX"] = "SM!KX00";
