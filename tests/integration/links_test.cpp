@@ -183,4 +183,71 @@ TEST_CASE("clients of all links at once get their tokens") {
     CHECK(test::tokens_issued(module.dir()) == 60);
 }
 
+TEST_CASE("sts6ctl and sts6-conform speak over every link") {
+    const Links links;
+    const std::string scheme = GENERATE("tcp", "tcp-env", "tls", "tls-env", "serial", "apdu");
+    INFO(scheme);
+    const LabLink link = links.link(scheme);
+    LabModule module(ea11_pack(), {}, link);
+    module.start(std::nullopt);
+    std::vector<std::string> to_module = {"--connect", module.url()};
+    if (!link.client.tls_ca.empty()) to_module.insert(to_module.end(), {"--tls-ca", link.client.tls_ca});
+    const auto run = [&](const char* program, const std::vector<std::string>& words) {
+        auto all = to_module;
+        all.insert(all.end(), words.begin(), words.end());
+        return test::run_program(program, all);
+    };
+
+    const auto sent = run("sts6ctl", {"--raw", "send", kDay.at(3)});
+    CHECK(sent.code == 0);
+    CHECK(sent.output == "SM!VC00P32D98A5616345BE2E~P58625789986991357486~\n");
+    const bool is_apdu = scheme == "apdu";
+    CHECK((sent.log.find("< 50 33 32 44 39 38") != std::string::npos) == is_apdu);
+    CHECK((sent.log.find("SM!VC00P32D98A5616345BE2E~P58625789986991357486~26E2\\x0D") != std::string::npos) ==
+          !is_apdu);
+    CHECK(run("sts6ctl", {"send", "GL?EC00003abc"}).code == (is_apdu ? 2 : 0));
+    CHECK(run("sts6ctl", {"send", "SM?VCN1~"}).code == 1);
+    const auto conformed = run("sts6-conform", {ea11_pack().string()});
+    INFO(conformed.output << conformed.log);
+    CHECK(conformed.code == 0);
+    CHECK(conformed.output.find("passed") != std::string::npos);
+}
+
+TEST_CASE("sts6ctl and sts6-conform: whom they do not speak to") {
+    const Links links;
+    const LabLink link = links.link("tls");
+    LabModule module(ea11_pack(), {}, link);
+    module.start(std::nullopt);
+    const std::string tcp = "tcp:" + module.link("tcp");
+    struct Case {
+        std::vector<std::string> options;
+        int code;
+        std::string why;
+    };
+    for (const Case& bad : {
+             Case{{"--connect", module.url()}, 3, "not trusted"},
+             Case{{"--connect", module.url(), "--tls-ca", "/none"}, 2, "TLS"},
+             Case{{"--connect", module.url(), "--tls-ca", link.client.tls_ca, "--tls-certificate",
+                   link.client.tls_ca},
+                  2,
+                  "TLS"},
+             Case{{"--connect", tcp, "--tls-ca", link.client.tls_ca}, 2, "TLS"},
+             Case{{"--connect", "serial:/dev/null"}, 3, "failed"},
+             Case{{"--connect", "serial:/dev/null,fast"}, 2, "link"},
+         }) {
+        INFO(bad.options.at(1) << " " << bad.why);
+        auto words = bad.options;
+        words.insert(words.end(), {"send", "SM?DI"});
+        const auto sent = test::run_program("sts6ctl", words);
+        CHECK(sent.code == bad.code);
+        CHECK(sent.output.empty());
+        CHECK(sent.log.find(bad.why) != std::string::npos);
+        words = bad.options;
+        words.push_back(ea11_pack().string());
+        const auto conformed = test::run_program("sts6-conform", words);
+        CHECK(conformed.code == bad.code);
+        CHECK(conformed.output.empty());
+    }
+}
+
 }  // namespace sts6

@@ -21,6 +21,8 @@ struct Arguments {
     bool self = false;
     bool power_cycle = false;
     std::string connect;
+    /// A case is about what the module answers, not about what was asked again.
+    sts6::ClientOptions client = {.retry = sts6::Retry::none};
     std::string sta_tables;
     std::vector<std::string> token_options;
     std::string json;
@@ -52,21 +54,27 @@ std::vector<Pack> read_packs(const std::vector<std::string>& paths) {
 }
 
 /// A module that is not there fails no case.
-std::optional<sts6::Errc> connection_fault(const std::string& url) {
-    const auto client = sts6::Client::connect(url);
+std::optional<sts6::Errc> connection_fault(const std::string& url, const sts6::ClientOptions& options) {
+    const auto client = sts6::Client::connect(url, options);
     return client ? std::nullopt : std::optional(client.error());
 }
 
 int run_with(const Arguments& arguments) {
     const std::vector<Pack> packs = read_packs(arguments.packs);
     if (!arguments.self) {
-        if (const auto fault = connection_fault(arguments.connect)) {
-            std::cerr << "sts6-conform: " << arguments.connect << ": " << errc_text(*fault) << "\n";
-            return sts6::exit_code(*fault);
+        if (const auto fault = connection_fault(arguments.connect, arguments.client)) {
+            const bool distrusted = *fault == sts6::Errc::permission;
+            std::cerr << "sts6-conform: " << arguments.connect << ": "
+                      << (distrusted ? "its certificate is not trusted, or is another host's"
+                                     : errc_text(*fault))
+                      << "\n";
+            return distrusted ? sts6::kExitNoConnection : sts6::exit_code(*fault);
         }
     }
     RunOptions options;
     if (!arguments.self) options.connect = arguments.connect;
+    options.client = arguments.client;
+    options.link.client = arguments.client;
     if (!arguments.sta_tables.empty()) options.sta_tables = arguments.sta_tables;
     options.token_options = arguments.token_options;
     options.power_cycle = arguments.power_cycle;
@@ -75,6 +83,23 @@ int run_with(const Arguments& arguments) {
     write_report(arguments.junit, to_junit(report));
     (arguments.json == "-" || arguments.junit == "-" ? std::cerr : std::cout) << to_text(report);
     return report.count(Verdict::failed) == 0 ? 0 : sts6::kExitConformance;
+}
+
+/// --connect, and what goes with it.
+CLI::Option* add_link_options(CLI::App& app, Arguments& arguments) {
+    CLI::Option* connect =
+        app.add_option("--connect", arguments.connect,
+                       "test a running module that holds the packs' keys: tcp:HOST:PORT, tcp-env:, tls:, "
+                       "tls-env:, apdu: alike, or serial:PATH[,BAUD]");
+    app.add_option("--tls-ca", arguments.client.tls_ca,
+                   "PEM file of the authorities that may vouch for the module; without it: the system's")
+        ->needs(connect);
+    app.add_option("--tls-certificate", arguments.client.tls_certificate,
+                   "PEM file of this client's certificate, when the module wants one")
+        ->needs(connect);
+    app.add_option("--tls-private-key", arguments.client.tls_private_key, "PEM file of its key")
+        ->needs(connect);
+    return connect;
 }
 
 /// Options that are handed on to `sts6ctl setup` as they are, together or not at all.
@@ -99,8 +124,7 @@ int run(int argc, char** argv) {
     app.set_version_flag("--version", STS6_VERSION);
     Arguments arguments;
     CLI::Option* self = app.add_flag("--self", arguments.self, "make a throw-away lab module for each pack");
-    CLI::Option* connect =
-        app.add_option("--connect", arguments.connect, "test a running module that holds the packs' keys");
+    CLI::Option* connect = add_link_options(app, arguments);
     self->excludes(connect);
     app.add_flag("--power-cycle", arguments.power_cycle,
                  "kill and start the module's daemon before every command")

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sts6/client.hpp"
 #include "tools/conform/lab_module.hpp"
 #include "tools/conform/pack.hpp"
 #include "tools/conform/report.hpp"
@@ -14,6 +15,7 @@ namespace sts6::conform {
 
 struct RunOptions {
     std::optional<std::string> connect;  ///< a running module; none = a throw-away lab module for each pack
+    ClientOptions client;                ///< of a running module
     std::optional<std::filesystem::path> sta_tables;
     /// Of `sts6ctl setup`: the PKCS#11 token of the throw-away modules; none = SoftHSM, one for each.
     std::vector<std::string> token_options;

@@ -31,7 +31,7 @@ void run_request(const KlfOptions& options, const CommonOptions& common) {
     if (records.size() != 1 || !keyload::parse_kmc_key(records[0])) {
         throw CtlError(kExitIntegrity, options.kmc + ": holds no KMC public key record (PKKMC.1)");
     }
-    ModuleLink link(common.connect, common.raw);
+    ModuleLink link(common.connect, common.client, common.raw);
     write_records(options.out, {link.call("SM?KCP" + records[0] + "~", "P")[0]});
 }
 
@@ -121,7 +121,7 @@ void run_load(const KlfOptions& options, const CommonOptions& common) {
         throw CtlError(kExitIntegrity, options.file + ": is no key load file: its first record must be a " +
                                            std::string(keyload::kLoadResponseType));
     }
-    ModuleLink link(common.connect, common.raw);
+    ModuleLink link(common.connect, common.client, common.raw);
     // A repeat of what the module has accepted already is answered as before: a load that was interrupted
     // goes on where it stopped.
     const Response accepted = link.send("SM?KRP" + records[0] + "~");

@@ -14,8 +14,15 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     app.fallthrough();
     sts6::ctl::CommonOptions common;
-    app.add_option("--connect", common.connect, "the module's link: tcp:HOST:PORT or tcp-env:HOST:PORT")
+    app.add_option("--connect", common.connect,
+                   "the module's link: tcp:HOST:PORT, tcp-env:, tls:, tls-env:, apdu: alike, "
+                   "or serial:PATH[,BAUD]")
         ->capture_default_str();
+    app.add_option("--tls-ca", common.client.tls_ca,
+                   "PEM file of the authorities that may vouch for the module; without it: the system's");
+    app.add_option("--tls-certificate", common.client.tls_certificate,
+                   "PEM file of this client's certificate, when the module wants one");
+    app.add_option("--tls-private-key", common.client.tls_private_key, "PEM file of its key");
     app.add_option("--dir", common.dir, "the state directory of a module on this machine");
     app.add_flag("--json", common.json, "data as JSON");
     app.add_flag("--raw", common.raw, "show every frame on stderr");

@@ -12,10 +12,20 @@ namespace sts6::ctl {
 
 namespace {
 
-Client connect(const std::string& url) {
-    auto client = Client::connect(url);
-    if (!client) throw CtlError(exit_code(client.error()), url + ": " + errc_text(client.error()));
-    return std::move(*client);
+Client connect(const std::string& url, const ClientOptions& options) {
+    auto client = Client::connect(url, options);
+    if (client) return std::move(*client);
+    const std::string where = url + ": ";
+    switch (client.error()) {
+        case Errc::invalid_argument:
+            usage_error(where + "no link that there can be, or an option of TLS that does not fit it");
+        case Errc::permission:
+            throw CtlError(kExitNoConnection, where + "its certificate is not trusted, or is another host's");
+        case Errc::malformed:
+            throw CtlError(kExitIntegrity, where + "what answers there is no module");
+        default:
+            throw CtlError(exit_code(client.error()), where + errc_text(client.error()));
+    }
 }
 
 void show_frame(FrameDirection direction, std::string_view frame) {
@@ -31,15 +41,28 @@ void show_frame(FrameDirection direction, std::string_view frame) {
     std::cerr << "\n";
 }
 
+void show_apdu(FrameDirection direction, std::string_view apdu) {
+    std::cerr << (direction == FrameDirection::sent ? ">" : "<");
+    for (const char c : apdu) {
+        const auto octet = static_cast<unsigned char>(c);
+        std::cerr << " " << hex_digit(octet >> 4U) << hex_digit(octet);
+    }
+    std::cerr << "\n";
+}
+
 }  // namespace
 
-ModuleLink::ModuleLink(const std::string& url, bool raw) : client_(connect(url)) {
-    if (raw) client_.on_frame(show_frame);
+ModuleLink::ModuleLink(const std::string& url, const ClientOptions& options, bool raw)
+    : client_(connect(url, options)) {
+    if (raw) client_.on_frame(url.starts_with("apdu:") ? show_apdu : show_frame);
 }
 
 Response ModuleLink::send(std::string_view message) {
     auto response = client_.exchange(message);
     if (!response) {
+        if (response.error() == Errc::invalid_argument) {
+            usage_error("no message that this link can carry");
+        }
         // What came is damaged, not what was asked for.
         if (response.error() == Errc::malformed) throw CtlError(kExitIntegrity, "the answer is damaged");
         throw CtlError(exit_code(response.error()), errc_text(response.error()));

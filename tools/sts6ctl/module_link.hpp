@@ -17,8 +17,8 @@ using Cards = std::map<std::string, std::string>;
 
 class ModuleLink {
   public:
-    /// `raw` shows every frame on stderr.
-    ModuleLink(const std::string& url, bool raw);
+    /// `raw` shows every frame on stderr: text, or APDUs in hexadecimal.
+    ModuleLink(const std::string& url, const ClientOptions& options, bool raw);
 
     /// The answer as it came.
     Response send(std::string_view message);

@@ -18,7 +18,7 @@ void run_send(const std::string& message, const CommonOptions& common) {
     if (message.size() < frame::kHeaderLength || message.find_first_of("\r\n") != std::string::npos) {
         usage_error("a message is a header of five characters and a body, e.g. 'SM?DI'");
     }
-    ModuleLink link(common.connect, common.raw);
+    ModuleLink link(common.connect, common.client, common.raw);
     const Response response = link.send(message);
     std::cout << response.text << "\n";
     throw_if_refused(response);
@@ -46,7 +46,7 @@ void print_registers(const nlohmann::json& rows) {
 }
 
 void run_registers(const CommonOptions& common) {
-    ModuleLink link(common.connect, common.raw);
+    ModuleLink link(common.connect, common.client, common.raw);
     nlohmann::json rows = nlohmann::json::array();
     for (unsigned number = 1; number <= kMostRegisters; ++number) {
         const Response response = link.send("SM?GAN" + std::to_string(number) + "~");

@@ -6,11 +6,14 @@
 
 #include <CLI/CLI.hpp>
 
+#include "sts6/client.hpp"
+
 namespace sts6::ctl {
 
 /// Options that several subcommands share.
 struct CommonOptions {
     std::string connect = "tcp:127.0.0.1:5100";
+    ClientOptions client;
     std::string dir;
     bool json = false;
     bool raw = false;

@@ -112,7 +112,7 @@ void request_token(const char* header, const TokenOptions& options, std::uint32_
                    const std::string& value, const CommonOptions& common) {
     const std::string first = header + meter_fields(options.meter);
     const CivilTime time = issue_time(options.time);
-    ModuleLink link(common.connect, common.raw);
+    ModuleLink link(common.connect, common.client, common.raw);
     const std::uint32_t tid = tid_at(time, base_date_of(link, options.meter.register_number));
     const std::string message = first + field('N', std::to_string(subclass)) + value + octets(tid, 3);
     const auto token = link.call(message, "PP");
@@ -144,7 +144,7 @@ void run_key_change(const TokenOptions& options, const CommonOptions& common) {
                                 number(meter.ti) + number(meter.ea) + number(meter.tct) +
                                 number(options.new_ti) +
                                 number(options.set_size == 0 ? shortest : options.set_size);
-    const auto values = ModuleLink(common.connect, common.raw).call(message, "NNPP");
+    const auto values = ModuleLink(common.connect, common.client, common.raw).call(message, "NNPP");
     std::vector<std::string> tokens;
     for (std::string_view rest = values[3]; !rest.empty();
          rest.remove_prefix(std::min(rest.size(), sts::TokenNumber::kDecimalDigits))) {
@@ -211,7 +211,7 @@ std::uint32_t hex_number(const std::string& digits) {
 void run_verify(const TokenOptions& options, const CommonOptions& common) {
     const std::string message =
         "SM?VT" + meter_fields(options.meter) + field('P', in_digits(token_from_text(options.token)));
-    ModuleLink link(common.connect, common.raw);
+    ModuleLink link(common.connect, common.client, common.raw);
     const Response response = link.send(message);
     throw_if_refused(response);
     // A damaged token has a result and nothing else.
