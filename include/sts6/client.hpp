@@ -95,8 +95,8 @@ class Client {
     ///   sent again; so does GL!ER21 (nothing remembered) on a connection that has had no answer yet.
     /// * Some answers would have those octets anyway: to a command that was just sent in the same words, or
     ///   one that makes no token. They prove nothing, and unless the command's own answer comes too, late,
-    ///   the exchange ends in timed_out. So it does on GL!ER21 where there was an answer to remember: the
-    ///   module has been started anew.
+    ///   the exchange ends in timed_out. So it does on GL!ER21 where there was an answer to remember, as the
+    ///   module has been started anew, and on GL!ER58, which hides what it remembers.
     /// * What changes nothing (`reads` in the command table) is sent again whenever that is not known.
     /// * With a connection the module's memory is gone: then, and over APDUs, which have no GL?RR, only what
     ///   changes nothing is sent again. A serial line is opened again and GL?RR asked: its memory stays.

@@ -247,6 +247,8 @@ std::optional<Link::Attempt> Link::judge(std::string_view message, Pending& pend
     if (pending.repeat && text == kUnknown) {
         return Attempt{last_answer_ ? Outcome::uncertain : Outcome::untouched, unanswered};
     }
+    // In its error state a module says so to GL?RR too, whatever it answered before.
+    if (pending.repeat && text == kErrorState) return Attempt{Outcome::uncertain, unanswered};
     if (pending.repeat && text == last_answer_) {
         if (shows_untouched(message)) return Attempt{Outcome::untouched, unanswered};
         // One more of them than GL?RR were sent: it is the command's own, late.

@@ -125,7 +125,10 @@ class FakeModule {
     std::string held_back() { return std::exchange(held_back_, {}); }
 
     std::string execute(const std::string& header, std::string_view message) {
-        if (header == "GL?RR") return memory.value_or("GL!ER21");
+        if (header == "GL?RR") {
+            const auto given = answers.find(header);
+            return given != answers.end() ? given->second : memory.value_or("GL!ER21");
+        }
         std::string answer = answer_to(header, message);
         if (header == "GL?RS") {
             memory.reset();

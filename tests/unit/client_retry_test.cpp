@@ -378,6 +378,18 @@ TEST_CASE("client retry: the answer to another command is no answer, and nothing
     CHECK(bench.module.requests() == Requests{kVend});
 }
 
+TEST_CASE("client retry: an error state that GL?RR finds does not show that nothing was executed") {
+    Bench bench;
+    bench.module.faults["SM?VC"] = {Fault::damaged_answer};
+    bench.module.faults["SM?DI"] = {Fault::damaged_answer};
+    bench.module.answers = {{"GL?RR", "GL!ER58"}};
+    bench.connect(patient(Retry::repeat));
+    CHECK(bench.error(kVend) == Errc::timed_out);
+    CHECK(bench.answer("SM?DI") == kIdentity);
+    bench.stop();
+    CHECK(bench.module.count("SM?VC") == 1);
+}
+
 TEST_CASE("client retry: link errors other than GL!ER20 are answers") {
     const std::string code = GENERATE("21", "57", "58", "99");
     Bench bench;
