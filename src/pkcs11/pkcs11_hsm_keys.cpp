@@ -291,8 +291,7 @@ CK_RV Pkcs11Hsm::Impl::list() {
         if (const auto id = named_key(catalogue_.prefix(), label)) listed_.push_back(*id);
     }
     std::ranges::sort(listed_);
-    const auto repeated = std::ranges::unique(listed_);
-    listed_.erase(repeated.begin(), repeated.end());
+    listed_.erase(std::unique(listed_.begin(), listed_.end()), listed_.end());
     return CKR_OK;
 }
 
