@@ -34,9 +34,9 @@ constexpr std::string_view kPowerOn("\x01", 1);
 constexpr std::string_view kReset("\x02", 1);
 constexpr std::string_view kGetAtr("\x04", 1);
 
-/// T=1 and no other protocol. Historical octets: "STS6" as the issuer's data, and extended lengths among the
-/// capabilities.
-constexpr std::string_view kAtr("\x3B\x8A\x01\x80\x54STS6\x73\x00\x00\x40\x0E", 14);
+/// T=1 and no other protocol. Historical octets: "STS6" as the issuer's data; as capabilities, selection by
+/// the full name and extended lengths.
+constexpr std::string_view kAtr("\x3B\x8A\x01\x80\x54STS6\x73\x80\x00\x40\x8E", 14);
 
 constexpr bool atr_is_consistent() {
     unsigned check = 0;
