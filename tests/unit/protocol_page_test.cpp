@@ -11,6 +11,7 @@
 
 #include "sts6/commands.hpp"
 #include "sts6/frame.hpp"
+#include "sts6/hex.hpp"
 #include "sts6/ptvd.hpp"
 #include "sts6/status.hpp"
 #include "tests/support/generated_page.hpp"
@@ -65,26 +66,33 @@ std::string_view role_text(LinkRole role) {
     return role == LinkRole::full ? "full" : "vend";
 }
 
+std::string ins_text(const CommandRow& row) {
+    if (row.ins == 0) return "-";
+    return {hex_digit(row.ins >> 4U), hex_digit(row.ins)};
+}
+
 std::string render_commands() {
     std::ostringstream out;
     out << "| command | what it does | request body | phase | link role | changes state | longest answer | "
-           "mark |\n"
-           "|---|---|---|---|---|---|---|---|\n";
+           "INS | mark |\n"
+           "|---|---|---|---|---|---|---|---|---|\n";
     for (const CommandRow& row : kCommandTable) {
         if (row.phases == 0) continue;
         out << "| `" << row.header << "` | " << row.title << " | " << fields_text(row) << " | "
             << phases_text(row) << " | " << role_text(row.role) << " | "
             << (row.effect == Effect::reads ? "no" : "yes") << " | " << row.response_bound << " | "
-            << row.mark << " |\n";
+            << ins_text(row) << " | " << row.mark << " |\n";
     }
     return out.str();
 }
 
 std::string render_commands_not_built() {
     std::ostringstream out;
-    out << "| command | what it will do | mark |\n|---|---|---|\n";
+    out << "| command | what it will do | INS | mark |\n|---|---|---|---|\n";
     for (const CommandRow& row : kCommandTable) {
-        if (row.phases == 0) out << "| `" << row.header << "` | " << row.title << " | " << row.mark << " |\n";
+        if (row.phases != 0) continue;
+        out << "| `" << row.header << "` | " << row.title << " | " << ins_text(row) << " | " << row.mark
+            << " |\n";
     }
     return out.str();
 }
