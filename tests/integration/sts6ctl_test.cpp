@@ -621,7 +621,7 @@ TEST_CASE("sts6ctl: no module, or one that does not answer", "[one-module]") {
     check_fails(ctl_at(silent.url(), {"send", "SM?DI"}), 6, "no answer in time");
     for (const char* url : {"", "tcp", "tcp:", "tcp:127.0.0.1", "tcp:127.0.0.1:", "tcp:127.0.0.1:0",
                             "tcp:127.0.0.1:65536", "tcp:127.0.0.1:5100x", "127.0.0.1:5100",
-                            "tls:127.0.0.1:5100", "tcp:[::1:5100", "http://127.0.0.1:5100"}) {
+                            "ssl:127.0.0.1:5100", "tcp:[::1:5100", "http://127.0.0.1:5100"}) {
         INFO(url);
         check_fails(ctl_at(url, {"send", "SM?DI"}), 2);
     }
