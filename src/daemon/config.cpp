@@ -257,7 +257,7 @@ struct Reader {
     bool operator()(const Path& path) const {
         const auto* text = std::get_if<std::string>(&value);
         if (text == nullptr) return false;
-        config.*path.member = text->empty() ? fs::path() : root / *text;
+        config.*path.member = text->empty() ? fs::path() : (root / *text).lexically_normal();
         return true;
     }
     bool operator()(const Flag& flag) const {
@@ -283,7 +283,7 @@ struct Reader {
         if (list == List{""}) list.clear();
         for (std::string& text : list) {
             if (text.empty()) return false;
-            if (texts.are_paths) text = (root / text).string();
+            if (texts.are_paths) text = (root / text).lexically_normal().string();
         }
         config.*texts.member = std::move(list);
         return true;

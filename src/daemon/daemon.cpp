@@ -137,6 +137,7 @@ class Daemon {
     LinkServices services_{queue_, commands::answer_link_command,
                            [this] { return module_->in_error_state(); }};
     LinkSet links_;
+    std::string ready_line_;
     std::optional<ModuleThread> module_thread_;
     std::optional<admin::AdminSocket> admin_;
     std::optional<MetricsPort> metrics_;
@@ -240,15 +241,16 @@ Outcome<void> Daemon::serve(std::ostream& out) {
     reload_.add(SIGHUP);
     wait_for_reload();
     answers_to_come_.emplace(loop_.get_executor());
+    // The module belongs to its thread from here on.
+    ready_line_ = ready_line();
     module_thread_.emplace(*module_, queue_, loop_, counts_);
     if (auto opened = open_admin_socket(); !opened) {
         stop();
         return opened;
     }
     keep_time();
-    const std::string line = ready_line();
-    out << line << std::endl;
-    service_manager::ready(line);
+    out << ready_line_ << std::endl;
+    service_manager::ready(ready_line_);
     loop_.run();
     // stop() has been called: the answers in flight leave, and the loop runs out of work.
     loop_.restart();
@@ -326,7 +328,7 @@ void Daemon::wait_for_reload() {
         if (error) return;
         service_manager::reloading();
         links_.reload_certificates();
-        service_manager::ready(ready_line());
+        service_manager::ready(ready_line_);
         wait_for_reload();
     });
 }

@@ -32,6 +32,15 @@ Outcome<tcp::endpoint> parse_clear_endpoint(const Config& config, std::string_vi
     return endpoint;
 }
 
+/// As RFC 2253 writes none, such a text could not be the subject of anybody.
+bool has_blank_before_attribute(std::string_view subject) {
+    for (std::size_t i = 0; i < subject.size(); ++i) {
+        const bool begins = i == 0 || (subject[i - 1] == ',' && (i == 1 || subject[i - 2] != '\\'));
+        if (begins && subject[i] == ' ') return true;
+    }
+    return false;
+}
+
 /// "ROLE SUBJECT" each.
 Outcome<std::map<std::string, LinkRole>> parse_clients(const std::vector<std::string>& texts) {
     std::map<std::string, LinkRole> clients;
@@ -45,6 +54,7 @@ Outcome<std::map<std::string, LinkRole>> parse_clients(const std::vector<std::st
         if ((role != "full" && role != "vend") || subject.empty()) {
             return refuse("must be \"full SUBJECT\" or \"vend SUBJECT\"");
         }
+        if (has_blank_before_attribute(subject)) return refuse("no blank may stand before an attribute");
         const bool first = clients.emplace(subject, role == "full" ? LinkRole::full : LinkRole::vend).second;
         if (!first) return refuse("the subject is named twice");
     }

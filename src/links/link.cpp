@@ -166,7 +166,7 @@ void Link::on_written(const std::error_code& error, std::size_t size) {
         broken();
         return;
     }
-    unsent_.remove_prefix(size);
+    unsent_.remove_prefix(std::min(size, unsent_.size()));
     if (!unsent_.empty()) {
         wait_writable();
         return;

@@ -3,11 +3,13 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <string_view>
 #include <system_error>
+#include <thread>
 
 #include <asio/error.hpp>
 #include <asio/posix/stream_descriptor.hpp>
@@ -16,6 +18,7 @@
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -73,16 +76,53 @@ void set_form(asio::serial_port& port, const SerialSettings& settings, std::erro
     set(Port::flow_control(flow));
 }
 
-/// Opens the device, raw, for this process alone.
-void open_device(asio::serial_port& port, const SerialSettings& settings, std::error_code& error) {
-    port.open(settings.device, error);
-    if (!error) set_form(port, settings, error);
-    if (!error && flock(port.native_handle(), LOCK_EX | LOCK_NB) != 0) error = last_error();
-    // What came before nobody was there to hear.
-    if (!error) tcflush(port.native_handle(), TCIOFLUSH);
-    if (!error) return;
+// An answer of 300 octets at 9600 baud.
+constexpr std::chrono::milliseconds kLastAnswer{300};
+
+/// Closes without the wait for octets that the line does not take, which the system gives half a minute.
+void close_device(asio::serial_port& port, std::chrono::milliseconds drain) noexcept {
+    const auto unsent = [&port] {
+        int octets = 0;
+        return ioctl(port.native_handle(), TIOCOUTQ, &octets) == 0 && octets > 0;
+    };
+    const auto end = std::chrono::steady_clock::now() + drain;
+    while (port.is_open() && unsent()) {
+        if (std::chrono::steady_clock::now() >= end) {
+            tcflush(port.native_handle(), TCOFLUSH);
+            break;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     std::error_code ignored;
     port.close(ignored);
+}
+
+/// Opens the device, raw, for this process alone. Nothing is set on one that another process uses.
+void open_device(asio::serial_port& port, const SerialSettings& settings, std::error_code& error) {
+    const int device = ::open(settings.device.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (device < 0) {
+        error = last_error();
+        return;
+    }
+    termios form{};
+    if (flock(device, LOCK_EX | LOCK_NB) != 0 || tcgetattr(device, &form) != 0) {
+        error = last_error();
+        ::close(device);
+        return;
+    }
+    cfmakeraw(&form);
+    form.c_iflag |= IGNPAR;
+    form.c_cflag |= CREAD | CLOCAL;
+    if (tcsetattr(device, TCSANOW, &form) != 0) error = last_error();
+    if (!error) port.assign(device, error);
+    if (error) {
+        ::close(device);
+        return;
+    }
+    set_form(port, settings, error);
+    // What came before nobody was there to hear.
+    if (!error) tcflush(device, TCIOFLUSH);
+    if (error) close_device(port, {});
 }
 
 /// The side of a pty that is the module's, and the other, which is held too: so that its settings stay and no
@@ -97,7 +137,13 @@ std::optional<Pty> make_pty(asio::io_context& loop) {
     Pty pty{asio::posix::stream_descriptor(loop), asio::posix::stream_descriptor(loop), ""};
     const int ours = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (ours < 0) return std::nullopt;
-    pty.ours.assign(ours);
+    std::error_code error;
+    pty.ours.assign(ours, error);
+    if (error) {
+        ::close(ours);
+        errno = error.value();
+        return std::nullopt;
+    }
     std::array<char, 128> name{};
     if (grantpt(ours) != 0 || unlockpt(ours) != 0 || ptsname_r(ours, name.data(), name.size()) != 0) {
         return std::nullopt;
@@ -105,12 +151,21 @@ std::optional<Pty> make_pty(asio::io_context& loop) {
     pty.name = name.data();
     const int theirs = ::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (theirs < 0) return std::nullopt;
-    pty.theirs.assign(theirs);
+    pty.theirs.assign(theirs, error);
+    if (error) {
+        ::close(theirs);
+        errno = error.value();
+        return std::nullopt;
+    }
     termios settings{};
     if (tcgetattr(theirs, &settings) != 0) return std::nullopt;
     cfmakeraw(&settings);
     if (tcsetattr(theirs, TCSANOW, &settings) != 0) return std::nullopt;
-    pty.ours.non_blocking(true);
+    pty.ours.non_blocking(true, error);
+    if (error) {
+        errno = error.value();
+        return std::nullopt;
+    }
     return pty;
 }
 
@@ -203,14 +258,15 @@ class DeviceLink final : public StreamLink<asio::serial_port> {
     std::size_t write_now(std::string_view octets, std::error_code& /*error*/) override {
         return away_ ? octets.size() : 0;
     }
+    // At a stop: the last answer may still be on its way through the device.
     void close_stream() noexcept override {
-        StreamLink::close_stream();
+        close_device(stream_, kLastAnswer);
         reopen_timer_.cancel();
     }
     void broken() override {
         if (std::exchange(away_, true)) return;  // what was under way on the old stream ends here too
         spdlog::warn("serial: " + settings_.device + " is gone: waiting for it");
-        StreamLink::close_stream();
+        close_device(stream_, {});
         give_up();
         reopen_later();
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/links/tls_server.hpp"
 
+#include <cerrno>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +18,7 @@
 #include <openssl/x509.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "src/links/log_limit.hpp"
 #include "src/links/message_protocol.hpp"
@@ -49,9 +52,20 @@ std::string subject_of(X509* certificate) {
     return {start, static_cast<std::size_t>(size)};
 }
 
-bool only_owner_reads(const std::filesystem::path& file) {
+/// Whether a private key is there, the process's own, and nobody else's to read.
+Result<void> check_key_file(const std::filesystem::path& file) {
     struct stat entry {};
-    return stat(file.c_str(), &entry) == 0 && (entry.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+    if (stat(file.c_str(), &entry) != 0) {
+        const int error = errno;
+        spdlog::error("tls: " + file.string() + ": " + std::generic_category().message(error));
+        return Unexpected{error == ENOENT ? Errc::not_found : Errc::io_failed};
+    }
+    if (entry.st_uid != geteuid() || (entry.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        spdlog::error("tls: " + file.string() +
+                      " belongs to another user, or can be read or written by others (chmod 600)");
+        return Unexpected{Errc::permission};
+    }
+    return {};
 }
 
 }  // namespace
@@ -76,7 +90,14 @@ void TlsServer::Context::load(const TlsSettings& settings) {
     SSL_CTX_set_num_tickets(native, 0);
     SSL_CTX_set_cipher_list(native, kCiphers);
     context.use_certificate_chain_file(settings.certificate.string());
+    // Nobody is there to type a passphrase.
+    context.set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); });
     context.use_private_key_file(settings.private_key.string(), ssl::context::pem);
+    // A key of another type than the certificate's has not been compared with it yet.
+    if (SSL_CTX_check_private_key(native) != 1) {
+        throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                                "the key is not the certificate's");
+    }
     if (!settings.client_ca.empty()) {
         context.load_verify_file(settings.client_ca.string());
         context.set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert);
@@ -140,8 +161,12 @@ void TlsLink::on_handshake(const std::error_code& error) {
         close();
         return;
     }
-    speak(std::make_unique<MessageProtocol>(services_, *role));
-    Link::start();
+    try {
+        speak(std::make_unique<MessageProtocol>(services_, *role));
+        Link::start();
+    } catch (const std::bad_alloc&) {
+        close();
+    }
 }
 
 // Who ends the connection without a close_notify ends it all the same: a message shows where it ends.
@@ -180,11 +205,7 @@ Result<std::shared_ptr<TlsServer>> TlsServer::open(const TlsSettings& settings) 
 }
 
 Result<void> TlsServer::reload() {
-    if (!only_owner_reads(settings_.private_key)) {
-        spdlog::error("tls: " + settings_.private_key.string() +
-                      " is missing, or can be read or written by others (chmod 600)");
-        return Unexpected{Errc::permission};
-    }
+    if (auto checked = check_key_file(settings_.private_key); !checked) return checked;
     try {
         auto context = std::make_shared<Context>();
         context->load(settings_);
@@ -193,7 +214,7 @@ Result<void> TlsServer::reload() {
     } catch (const std::system_error& failure) {
         spdlog::error("tls: " + settings_.certificate.string() + ", " + settings_.private_key.string() +
                       (settings_.client_ca.empty() ? "" : ", " + settings_.client_ca.string()) +
-                      " cannot be used: " + failure.code().message());
+                      " cannot be used: " + failure.what());
         return Unexpected{Errc::malformed};
     }
 }

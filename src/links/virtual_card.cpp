@@ -65,6 +65,13 @@ void VirtualCard::Host::on_connect(const std::error_code& error) {
         connect_later();
         return;
     }
+    std::error_code ignored;
+    // A free port of this machine may be the one that the connection comes from.
+    if (socket_.local_endpoint(ignored) == socket_.remote_endpoint(ignored)) {
+        socket_.close(ignored);
+        connect_later();
+        return;
+    }
     absence_told_ = false;
     spdlog::info("vpcd: the card is in its reader");
     auto protocol = std::make_unique<ApduProtocol>(settings_.role, ApduProtocol::Form::virtual_card);

@@ -184,12 +184,18 @@ TEST_CASE("config check: keys of TLS that do not go together") {
     }
     place.refused(with_ca + "[\"vend CN=a\", \"full CN=a\"]", wrong,
                   "tls_clients \"full CN=a\": the subject is named twice");
+    for (const std::string client : {"vend  CN=a", "vend O=b, CN=a"}) {
+        place.refused(with_ca + "\"" + client + "\"", wrong,
+                      "tls_clients \"" + client + "\": no blank may stand before an attribute");
+    }
+    place.write_certificates();
+    CHECK(place.check(with_ca + "'vend CN=a\\, b'"));
 }
 
 TEST_CASE("config check: files that are named must be what they should") {
     const Checked place;
     const std::string named = "tls_certificate, tls_private_key, tls_client_ca: ";
-    place.refused(kTls, Errc::permission, named);
+    place.refused(kTls, Errc::not_found, named);
     place.write_certificates();
     CHECK(place.check(kTls));
     place.place().write("server.pem", "no certificate");

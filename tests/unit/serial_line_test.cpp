@@ -338,10 +338,16 @@ TEST_CASE("serial: a device that cannot be had") {
     SECTION("a rate that nothing has") {
         CHECK(lines.open({.device = cable.name, .baud = 12345}).error() == Errc::invalid_argument);
     }
-    SECTION("another process has it") {
+    SECTION("another process has it, and its form stays") {
         const Tty other{fs::path(cable.name)};
+        termios form{};
+        REQUIRE(tcgetattr(other.fd(), &form) == 0);
+        REQUIRE(cfsetspeed(&form, B115200) == 0);
+        REQUIRE(tcsetattr(other.fd(), TCSANOW, &form) == 0);
         REQUIRE(flock(other.fd(), LOCK_EX | LOCK_NB) == 0);
         CHECK(lines.open({.device = cable.name}).error() == Errc::in_use);
+        REQUIRE(tcgetattr(other.fd(), &form) == 0);
+        CHECK(cfgetispeed(&form) == B115200);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "src/links/tls_server.hpp"
 
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -11,6 +12,8 @@
 #include <string>
 
 #include <catch2/catch.hpp>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 
 #include "src/links/listener.hpp"
@@ -282,11 +285,24 @@ TEST_CASE("tls: no server with files that cannot be used") {
     }
     SECTION("no key") {
         bench.settings.private_key = bench.dir.path() / "none.key";
-        CHECK(TlsServer::open(bench.settings).error() == Errc::permission);
+        CHECK(TlsServer::open(bench.settings).error() == Errc::not_found);
     }
     SECTION("a key with a passphrase, which nobody is there to type") {
-        std::ofstream(bench.settings.private_key)
-            << "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        const auto key = make_certificate({.subject = {{"CN", "x"}}});
+        key.write(bench.dir.path(), "server");
+        const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+            std::fopen(bench.settings.private_key.c_str(), "w"), &std::fclose);
+        REQUIRE(PEM_write_PKCS8PrivateKey(file.get(), key.key.get(), EVP_aes_128_cbc(), "secret", 6, nullptr,
+                                          nullptr) == 1);
+        std::fflush(file.get());
+        CHECK(TlsServer::open(bench.settings).error() == Errc::malformed);
+    }
+    SECTION("a key of another type than the certificate's") {
+        const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> rsa(EVP_RSA_gen(2048), &EVP_PKEY_free);
+        const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+            std::fopen(bench.settings.private_key.c_str(), "w"), &std::fclose);
+        REQUIRE(PEM_write_PrivateKey(file.get(), rsa.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1);
+        std::fflush(file.get());
         CHECK(TlsServer::open(bench.settings).error() == Errc::malformed);
     }
     SECTION("no CA") {
