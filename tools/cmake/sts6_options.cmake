@@ -46,6 +46,11 @@ if(STS6_SANITIZE)
     # This check opens a pipe to look at an object, and fails in a test that takes all descriptors away.
     target_compile_options(sts6_build_flags INTERFACE -fno-sanitize=vptr)
   endif()
+  if(STS6_SANITIZE STREQUAL "address,undefined")
+    # UndefinedBehaviorSanitizer's tables are millions of relocations, done anew at each start of a test.
+    target_link_options(sts6_build_flags INTERFACE
+      $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-no-pie>)
+  endif()
   if(STS6_SANITIZE STREQUAL "thread")
     # Asio uses a fence that ThreadSanitizer does not model; it is not what orders our data.
     target_compile_options(sts6_build_flags INTERFACE -Wno-tsan)
