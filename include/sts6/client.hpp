@@ -84,8 +84,9 @@ class Client {
     ///                     form; nothing was sent
     ///   malformed         an answer with a wrong CRC, of another command, too long, or no message at all
     ///   timed_out, io_failed, and what connect() answers when it has to connect again
-    /// After an error other than the first the command may have been executed: whether to send it again is
-    /// the caller's decision, since a second SM?VC is a second token.
+    /// With Retry::none a GL!ER20 is given as it comes, and is no refusal: noise in front of a command that
+    /// was executed has it too. After an error other than the first the command may have been executed:
+    /// whether to send it again is the caller's decision, since a second SM?VC is a second token.
     ///
     /// Retry::repeat never executes a command twice, and never takes an earlier answer for a new one:
     /// * After silence, damage or GL!ER20 it asks by GL?RR, which brings the last answer of the link and

@@ -162,6 +162,14 @@ Result<Response> Link::exchange(std::string_view message) {
     return result;
 }
 
+/// What an exchange ends in when nothing more is tried. GL!ER20 does not say that the command was not
+/// executed, and must not look like a refusal of it.
+Result<Response> Link::given_up(std::string_view message, Result<Response> result) const {
+    const bool damaged = result && result->text == kDamaged;
+    if (damaged && retries_ > 0 && !changes_nothing(message)) return Unexpected{Errc::malformed};
+    return result;
+}
+
 Result<Response> Link::run(std::string_view message, Deadline deadline) {
     std::uint32_t left = retries_;
     bool first = true;
@@ -175,10 +183,10 @@ Result<Response> Link::run(std::string_view message, Deadline deadline) {
         }
         if (tried.outcome == Outcome::answered || tried.outcome == Outcome::refused) return tried.result;
         if (tried.outcome == Outcome::lost || tried.outcome == Outcome::gone) {
-            if (left == 0) return tried.result;
+            if (left == 0) return given_up(message, std::move(tried.result));
             --left;
         }
-        if (now() >= deadline) return tried.result;
+        if (now() >= deadline) return given_up(message, std::move(tried.result));
         if (const auto ready = recover(tried, message, pending, deadline); !ready) {
             return Unexpected{ready.error()};
         }

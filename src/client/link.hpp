@@ -51,6 +51,7 @@ class Link {
     Result<void> synchronise(Deadline deadline);
     Result<std::string> agree(Deadline deadline, std::string_view request, std::string_view answer);
     Result<Response> run(std::string_view message, Deadline deadline);
+    [[nodiscard]] Result<Response> given_up(std::string_view message, Result<Response> result) const;
     Attempt attempt(std::string_view message, Pending& pending, Deadline deadline, Deadline until);
     [[nodiscard]] std::optional<Attempt> judge(std::string_view message, Pending& pending,
                                                const std::string& text) const;

@@ -34,9 +34,11 @@ bool load(ssl::context& context, const ClientOptions& options) {
     if (options.tls_certificate.empty()) return true;
     context.use_certificate_chain_file(options.tls_certificate, error);
     if (error) return false;
-    // OpenSSL looks here whether the key is the certificate's.
+    // Nobody is there to type a passphrase.
+    context.set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); },
+                                  error);
     context.use_private_key_file(options.tls_private_key, ssl::context::pem, error);
-    return !error;
+    return !error && SSL_CTX_check_private_key(context.native_handle()) == 1;
 }
 
 bool is_address(const std::string& host) {

@@ -200,7 +200,7 @@ void Link::watch_idle(std::chrono::milliseconds limit) {
 
 void Link::on_idle_timer() {
     const auto now = SteadyClock::now();
-    if (busy()) idle_since_ = now;
+    if (busy() || waiting_) idle_since_ = now;
     if (idle_limit_.count() > 0 && now >= idle_since_ + idle_limit_) {
         close();
     } else {

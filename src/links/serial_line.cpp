@@ -133,6 +133,14 @@ struct Pty {
     std::string name;  ///< of theirs
 };
 
+/// A mark on the client's side of a pty that lasts as long as the line. Not flock(): that is the clients'.
+struct flock line_mark() {
+    struct flock mark {};
+    mark.l_type = F_WRLCK;
+    mark.l_whence = SEEK_SET;
+    return mark;
+}
+
 std::optional<Pty> make_pty(asio::io_context& loop) {
     Pty pty{asio::posix::stream_descriptor(loop), asio::posix::stream_descriptor(loop), ""};
     const int ours = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -161,6 +169,8 @@ std::optional<Pty> make_pty(asio::io_context& loop) {
     if (tcgetattr(theirs, &settings) != 0) return std::nullopt;
     cfmakeraw(&settings);
     if (tcsetattr(theirs, TCSANOW, &settings) != 0) return std::nullopt;
+    struct flock mark = line_mark();
+    if (fcntl(theirs, F_OFD_SETLK, &mark) != 0) return std::nullopt;
     pty.ours.non_blocking(true, error);
     if (error) {
         errno = error.value();
@@ -175,9 +185,20 @@ bool is_pty_link(const fs::path& path) {
     return !error && target.string().starts_with("/dev/pts/");
 }
 
+/// Whether `path` is the name of a line that somebody serves.
+bool is_served(const fs::path& path) {
+    const int descriptor = ::open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) return false;
+    struct flock mark = line_mark();
+    const bool marked = fcntl(descriptor, F_OFD_GETLK, &mark) == 0 && mark.l_type != F_UNLCK;
+    ::close(descriptor);
+    return marked;
+}
+
 /// In one step, so that `path` is always somebody's line.
 void make_link(const std::string& target, const fs::path& path, std::error_code& error) {
-    if (fs::symlink_status(path, error).type() != fs::file_type::not_found && !is_pty_link(path)) {
+    if (fs::symlink_status(path, error).type() != fs::file_type::not_found &&
+        (!is_pty_link(path) || is_served(path))) {
         error = std::make_error_code(std::errc::file_exists);
         return;
     }

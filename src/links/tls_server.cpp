@@ -100,6 +100,8 @@ void TlsServer::Context::load(const TlsSettings& settings) {
     }
     if (!settings.client_ca.empty()) {
         context.load_verify_file(settings.client_ca.string());
+        // An authority that another one has signed is trusted as it stands in the file.
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(native), X509_V_FLAG_PARTIAL_CHAIN);
         context.set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert);
         // Named to the client, which chooses its certificate by it.
         SSL_CTX_set_client_CA_list(native, SSL_load_client_CA_file(settings.client_ca.c_str()));

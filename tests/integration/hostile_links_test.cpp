@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -154,13 +155,15 @@ TEST_CASE("hostile: as many silent connections as there may be make room for one
     site.vended_elsewhere();
 }
 
-TEST_CASE("hostile: 10,000 connections opened and dropped, on each link") {
+TEST_CASE("hostile: 10000 connections opened and dropped, and 1000 on the other links") {
     Site site;
-    const char* link = GENERATE("tcp", "tls", "apdu");
-    for (int i = 0; i < 10000; ++i) {
-        const test::Descriptor socket(test::connect_to(site.url(link)));
-        if (i % 3 == 0) static_cast<void>(::write(socket.value(), "\x16\x03\x01", 3));
-        if (i % 1000 == 0) site.vend();
+    for (const auto& [link, count] :
+         {std::pair("tcp", 10000), std::pair("tls", 1000), std::pair("apdu", 1000)}) {
+        for (int i = 0; i < count; ++i) {
+            const test::Descriptor socket(test::connect_to(site.url(link)));
+            if (i % 3 == 0) static_cast<void>(::write(socket.value(), "\x16\x03\x01", 3));
+            if (i % 1000 == 0) site.vend();
+        }
     }
 }
 

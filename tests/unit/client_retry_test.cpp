@@ -191,14 +191,36 @@ TEST_CASE("client retry: GL!ER20 for noise in front of a command that was execut
     CHECK(bench.module.executed() == 2);
 }
 
-TEST_CASE("client retry: GL!ER20 without end is the answer") {
+TEST_CASE("client retry: GL!ER20 without end is no refusal of a command that changes something") {
     Bench bench;
     bench.module.faults["SM?VC"] = std::deque<Fault>(10, Fault::damaged_request);
     bench.module.faults["GL?RR"] = std::deque<Fault>(10, Fault::damaged_request);
-    bench.connect(patient(GENERATE(Retry::none, Retry::repeat, Retry::resend)));
-    CHECK(bench.answer(kVend) == "GL!ER20");
+    bench.connect(patient(GENERATE(Retry::repeat, Retry::resend)));
+    CHECK(bench.error(kVend) == Errc::malformed);
     bench.stop();
     CHECK(bench.module.executed() == 0);
+}
+
+TEST_CASE("client retry: a token whose answer is lost and GL?RR is always damaged is not refused") {
+    Bench bench;
+    bench.module.faults["SM?VC"] = {Fault::damaged_answer};
+    bench.module.faults["GL?RR"] = std::deque<Fault>(10, Fault::damaged_request);
+    bench.connect(patient(Retry::repeat));
+    CHECK(bench.error(kVend) == Errc::malformed);
+    bench.stop();
+    CHECK(bench.module.executed() == 1);
+}
+
+TEST_CASE(
+    "client retry: GL!ER20 without end is the answer to what changes nothing, and to what is sent once") {
+    Bench bench;
+    bench.module.faults["SM?DI"] = std::deque<Fault>(10, Fault::damaged_request);
+    bench.module.faults["SM?VC"] = std::deque<Fault>(10, Fault::damaged_request);
+    bench.module.faults["GL?RR"] = std::deque<Fault>(10, Fault::damaged_request);
+    const Retry retry = GENERATE(Retry::none, Retry::repeat, Retry::resend);
+    bench.connect(patient(retry));
+    CHECK(bench.answer("SM?DI") == "GL!ER20");
+    if (retry == Retry::none) CHECK(bench.answer(kVend) == "GL!ER20");
 }
 
 TEST_CASE("client retry: the same command again, whose answer would be the same, is not sent a third time") {

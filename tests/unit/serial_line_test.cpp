@@ -243,6 +243,15 @@ TEST_CASE("pty: what stands at its place") {
     SECTION("its directory is missing") {
         CHECK(lines.open_pty(dir.path() / "no" / "module").error() == Errc::not_found);
     }
+    SECTION("a line that another one serves stays") {
+        Lines first;
+        REQUIRE(first.open_pty(path));
+        CHECK(lines.open_pty(path).error() == Errc::in_use);
+        CHECK(Tty(path).ask(kIdentify) == kIdentity);
+        first.drop();
+        REQUIRE(lines.open_pty(path));
+        CHECK(Tty(path).ask(kIdentify) == kIdentity);
+    }
     SECTION("somebody replaced the link: theirs stays") {
         REQUIRE(lines.open_pty(path));
         fs::remove(path);

@@ -196,6 +196,19 @@ TEST_CASE("tls: a certificate on the list gives its role") {
     CHECK(bench.full_role == 1);
 }
 
+TEST_CASE("tls: an authority that another one has signed serves as the clients' authority") {
+    TlsBench bench;
+    bench.want_certificates();
+    const Credentials office = make_certificate({.subject = {{"CN", "Office"}}, .is_ca = true}, &bench.ca);
+    office.write(bench.dir.path(), "office");
+    bench.settings.client_ca = bench.dir.path() / "office.pem";
+    bench.open();
+    const Credentials keys = make_certificate({.subject = {{"CN", "keys"}}}, &office);
+    CHECK(bench.serves(&keys));
+    const Credentials of_root = make_certificate({.subject = {{"CN", "keys"}}}, &bench.ca);
+    CHECK_FALSE(bench.serves(&of_root));
+}
+
 TEST_CASE("tls: certificates that do not serve") {
     TlsBench bench;
     bench.want_certificates();
