@@ -83,6 +83,7 @@ Link::Link(std::unique_ptr<Channel> channel, bool serial, const ClientOptions& o
       serial_(serial),
       asks_again_(options.retry == Retry::repeat && channel_->carries(kRepeat)),
       resends_all_(options.retry == Retry::resend),
+      sends_once_(options.retry == Retry::none),
       retries_(options.retry == Retry::none ? 0 : options.retries),
       timeout_(options.timeout_ms),
       patience_(options.answer_ms) {
@@ -166,7 +167,7 @@ Result<Response> Link::exchange(std::string_view message) {
 /// executed, and must not look like a refusal of it.
 Result<Response> Link::given_up(std::string_view message, Result<Response> result) const {
     const bool damaged = result && result->text == kDamaged;
-    if (damaged && retries_ > 0 && !changes_nothing(message)) return Unexpected{Errc::malformed};
+    if (damaged && !sends_once_ && !changes_nothing(message)) return Unexpected{Errc::malformed};
     return result;
 }
 

@@ -64,6 +64,7 @@ class Link {
     bool serial_;
     bool asks_again_;   ///< by GL?RR
     bool resends_all_;  ///< also what changes the module
+    bool sends_once_;
     std::uint32_t retries_;
     std::chrono::milliseconds timeout_;
     std::chrono::milliseconds patience_;

@@ -290,6 +290,8 @@ void sell_across_a_restart(const conform::LabModule& lab) {
 
 const std::string kCards = framed("SM!GA00PACT19930101T000000Z;BDT20140101T000000Z~");
 const std::string kToken = framed("SM!VC00P32D98A5616345BE2E~P58625789986991357486~");
+const std::string kDamagedToken = "#" + kToken.substr(1);
+const std::string kDamaged = framed("GL!ER20");
 
 void do_not_sell_twice() {
     struct Case {
@@ -304,6 +306,13 @@ void do_not_sell_twice() {
         Case{{kCards, framed("SM!DI00")}, "UNKNOWN: ", {"SM?GA", "SM?VC"}},
         Case{{kCards, framed("SM!VC00")}, "UNKNOWN: an answer without a token", {"SM?GA", "SM?VC"}},
         Case{{kCards, framed("SM!VC00P1~P2")}, "UNKNOWN: an answer without a token", {"SM?GA", "SM?VC"}},
+        // Its answer is damaged, and each GL?RR on the way to the module.
+        Case{{kCards, kDamagedToken, kDamaged, kDamaged, kDamaged},
+             "UNKNOWN: ",
+             {"SM?GA", "SM?VC", "GL?RR", "GL?RR", "GL?RR"}},
+        Case{{kCards, kDamaged, kDamaged, kDamaged, kDamaged},
+             "UNKNOWN: ",
+             {"SM?GA", "SM?VC", "GL?RR", "GL?RR", "GL?RR"}},
         // It was not.
         Case{{kCards, framed("SM!VC31")},
              "refused: 31 unit limit, currency limit or licence used up",

@@ -80,6 +80,15 @@ class Sales(unittest.TestCase):
         self.assertEqual(module.asked, ["SM?GA", "SM?VC"])
         self.assertIn(_PAN, tids)  # the next sale has another TID
 
+    def test_noise_is_no_refusal(self) -> None:
+        module = Scripted(self._KEY, "GL!ER20")
+        self.check_not_sold(module, "^UNKNOWN: .* a token of TID [0-9A-F]+ may", {})
+        self.assertEqual(module.asked, ["SM?GA", "SM?VC"])
+
+    def test_other_link_errors_are_refusals(self) -> None:
+        for code in ("21", "57", "58"):
+            self.check_not_sold(Scripted(self._KEY, "GL!ER" + code), f"^refused: {code} ", {})
+
     def test_what_was_not_sent_is_not_unknown(self) -> None:
         module = Scripted(self._KEY, NotSent("no connection"))
         self.check_not_sold(module, "^not sold: no connection", {})

@@ -192,23 +192,31 @@ TEST_CASE("client retry: GL!ER20 for noise in front of a command that was execut
 }
 
 TEST_CASE("client retry: GL!ER20 without end is no refusal of a command that changes something") {
+    const std::string message =
+        GENERATE(std::string(kVend), std::string("SM?KFPKMC.1~"), std::string("SM?ZZ"));
     Bench bench;
-    bench.module.faults["SM?VC"] = std::deque<Fault>(10, Fault::damaged_request);
+    bench.module.faults[message.substr(0, 5)] = std::deque<Fault>(10, Fault::damaged_request);
     bench.module.faults["GL?RR"] = std::deque<Fault>(10, Fault::damaged_request);
-    bench.connect(patient(GENERATE(Retry::repeat, Retry::resend)));
-    CHECK(bench.error(kVend) == Errc::malformed);
+    ClientOptions options = patient(GENERATE(Retry::repeat, Retry::resend));
+    options.retries = GENERATE(0U, 3U);
+    bench.connect(options);
+    CHECK(bench.error(message) == Errc::malformed);
     bench.stop();
+    CHECK(bench.module.requests().size() == 1 + options.retries);
     CHECK(bench.module.executed() == 0);
 }
 
 TEST_CASE("client retry: a token whose answer is lost and GL?RR is always damaged is not refused") {
+    const Fault fault = GENERATE(Fault::damaged_answer, Fault::lost_answer);
     Bench bench;
-    bench.module.faults["SM?VC"] = {Fault::damaged_answer};
+    bench.module.faults["SM?VC"] = {fault};
     bench.module.faults["GL?RR"] = std::deque<Fault>(10, Fault::damaged_request);
-    bench.connect(patient(Retry::repeat));
+    bench.connect(fault == Fault::lost_answer ? brisk(Retry::repeat) : patient(Retry::repeat));
     CHECK(bench.error(kVend) == Errc::malformed);
+    CHECK(bench.answer(kNextVend) == token_answer(2));
     bench.stop();
-    CHECK(bench.module.executed() == 1);
+    CHECK(bench.module.count("SM?VC") == 2);
+    CHECK(bench.module.executed() == 2);
 }
 
 TEST_CASE(

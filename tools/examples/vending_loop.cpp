@@ -73,6 +73,15 @@ std::string refusal(const sts6::Response& answer) {
     return "refused: " + answer.code + " " + (row ? row->meaning : "a status that is not in the table");
 }
 
+/// The module may have made the token and taken it from the limits. Asking for another one would sell twice;
+/// somebody must look for this TID in the module's audit log.
+std::string unknown(std::string_view why, std::uint32_t tid) {
+    std::ostringstream text;
+    text << "UNKNOWN: " << why << "; a token of TID " << std::hex << std::uppercase << tid
+         << " may have been made: see the audit log before selling again";
+    return text.str();
+}
+
 std::string in_groups(std::string_view digits) {
     std::string text;
     for (std::size_t i = 0; i < digits.size(); i += 4) text += " " + std::string(digits.substr(i, 4));
@@ -110,13 +119,10 @@ class Till {
         writer.number(register_).printable(sale.pan).number(kTi).number(kEa).number(kTct).number(kSubclass);
         writer.octets_be(sale.tenths, 2).octets_be(tid, 3);
         const auto answer = client_->exchange("SM?VC" + std::string(writer.written()));
-        if (!answer) {
-            // The module may have made the token and taken it from the limits. Asking for another one would
-            // sell twice; somebody must look for this TID in the module's audit log.
-            std::ostringstream text;
-            text << "UNKNOWN: " << errc_text(answer.error()) << "; a token of TID " << std::hex
-                 << std::uppercase << tid << " may have been made: see the audit log before selling again";
-            return {text.str(), false};
+        if (!answer) return {unknown(errc_text(answer.error()), tid), false};
+        // Not a refusal, and with Retry::none an answer: it may speak of noise in front of the command.
+        if (answer->link_error && answer->status == sts6::Status::checksum_error) {
+            return {unknown("a damaged command, or noise before it", tid), false};
         }
         if (!answer->ok()) return {refusal(*answer), false};
         const auto parts = answer->fields();

@@ -76,8 +76,12 @@ def sell(client: Client, register: int, pan: str, tenths: int, last_tids: dict[s
     tid = next_tid(int(base_date[1]), last_tids.get(pan, -1), datetime.now())
     last_tids[pan] = tid  # used, whatever comes of it
     try:
-        answer = answered(client.exchange(
-            f"SM?VCN{register}~P{pan}~N{TI}~N{EA}~N{TCT}~N{SUBCLASS}~H{tenths:04X}~H{tid:06X}~"))
+        answer = client.exchange(
+            f"SM?VCN{register}~P{pan}~N{TI}~N{EA}~N{TCT}~N{SUBCLASS}~H{tenths:04X}~H{tid:06X}~")
+        # Not a refusal, and with retry "none" an answer: it may speak of noise in front of the command.
+        if answer.link_error and answer.status == "20":
+            raise OutcomeUnknown("a damaged command, or noise before it")
+        answered(answer)
     except NotSent as error:
         raise NotSold(f"not sold: {error}") from error
     except OutcomeUnknown as error:

@@ -801,7 +801,8 @@ class Client:
 
         `retry` says what happens when an answer is late or damaged:
 
-        none    Nothing: OutcomeUnknown.
+        none    Nothing: OutcomeUnknown. GL!ER20 is then the answer, and no refusal: noise in front of a
+                command that was executed has it too.
         repeat  The module is asked for its last answer (GL?RR). The command is sent again only when that
                 shows that it was not executed. When the connection is lost, when a module on a serial line
                 was started anew, and on apdu also after a time-out, there is nothing to ask: only commands
