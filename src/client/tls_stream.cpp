@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -37,6 +38,7 @@ bool load(ssl::context& context, const ClientOptions& options) {
     // Nobody is there to type a passphrase.
     context.set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); },
                                   error);
+    if (error) return false;
     context.use_private_key_file(options.tls_private_key, ssl::context::pem, error);
     return !error && SSL_CTX_check_private_key(context.native_handle()) == 1;
 }

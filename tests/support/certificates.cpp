@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 namespace sts6::test {
@@ -46,8 +47,17 @@ void Credentials::write(const std::filesystem::path& dir, const std::string& nam
                                  std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
+void Credentials::write_encrypted_key(const std::filesystem::path& file,
+                                      const std::string& passphrase) const {
+    write_file(file, [&](std::FILE* out) {
+        return PEM_write_PKCS8PrivateKey(out, key.get(), EVP_aes_256_cbc(), passphrase.data(),
+                                         static_cast<int>(passphrase.size()), nullptr, nullptr);
+    });
+}
+
 Credentials make_certificate(const CertificateRequest& request, const Credentials* issuer) {
-    Credentials made{{X509_new(), &X509_free}, {EVP_EC_gen("P-256"), &EVP_PKEY_free}};
+    Credentials made{{X509_new(), &X509_free},
+                     {request.is_rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"), &EVP_PKEY_free}};
     require(made.certificate != nullptr && made.key != nullptr, "no memory");
     X509* certificate = made.certificate.get();
     const Credentials& signer = issuer != nullptr ? *issuer : made;

@@ -12,13 +12,15 @@
 
 namespace sts6::test {
 
-/// A certificate and its key (P-256).
+/// A certificate and its key.
 struct Credentials {
     std::shared_ptr<X509> certificate;
     std::shared_ptr<EVP_PKEY> key;
 
     /// Writes DIR/NAME.pem and DIR/NAME.key (0600).
     void write(const std::filesystem::path& dir, const std::string& name) const;
+    /// Writes the key alone, encrypted (PKCS#8, AES-256-CBC).
+    void write_encrypted_key(const std::filesystem::path& file, const std::string& passphrase) const;
 };
 
 struct CertificateRequest {
@@ -28,6 +30,7 @@ struct CertificateRequest {
     int days_from = -1;   ///< validity, from today
     int days_to = 30;
     bool is_ca = false;
+    bool is_rsa = false;  ///< a key of RSA, 2048 bits; otherwise P-256
 };
 
 /// Signed by `issuer`, or by itself. Throws std::runtime_error.

@@ -41,6 +41,12 @@ class Authority {
     void sign(const std::string& name, const CertificateRequest& request) const {
         make_certificate(request, &ca_).write(dir_.path(), name);
     }
+    /// A certificate whose key is encrypted.
+    void sign_encrypted(const std::string& name, const std::string& passphrase) const {
+        const Credentials made = make_certificate({.subject = {{"CN", name}}}, &ca_);
+        made.write(dir_.path(), name);
+        made.write_encrypted_key(file(name + ".key"), passphrase);
+    }
     [[nodiscard]] std::string file(const std::string& name) const { return dir_.path() / name; }
 
   private:
@@ -239,6 +245,22 @@ TEST_CASE("client tls: a client certificate, when the module wants one") {
     CHECK(response->text == kIdentity);
 }
 
+TEST_CASE("client tls: a client certificate of RSA") {
+    const Authority authority;
+    authority.sign("rsa", {.subject = {{"CN", "till 2"}}, .is_rsa = true});
+    TlsModule server(authority);
+    server.want_client_certificate(authority.file("ca.pem"));
+    server.start();
+    auto options = trusting(authority.file("ca.pem"));
+    options.tls_certificate = authority.file("rsa.pem");
+    options.tls_private_key = authority.file("rsa.key");
+    auto client = Client::connect(server.url(), options);
+    REQUIRE(client);
+    const auto response = client->exchange("SM?DI");
+    REQUIRE(response);
+    CHECK(response->text == kIdentity);
+}
+
 TEST_CASE("client tls: files that are not what they should be") {
     const Authority authority;
     const std::string none = authority.file("none.pem");
@@ -246,6 +268,8 @@ TEST_CASE("client tls: files that are not what they should be") {
     std::ofstream(garbage) << "no certificate\n";
     const std::string certificate = authority.file("client.pem");
     const std::string key = authority.file("client.key");
+    authority.sign("rsa", {.subject = {{"CN", "till 1"}}, .is_rsa = true});
+    authority.sign_encrypted("encrypted", "a passphrase");
     struct Case {
         std::string ca, certificate, key;
     };
@@ -253,7 +277,11 @@ TEST_CASE("client tls: files that are not what they should be") {
          {Case{none, "", ""}, Case{garbage, "", ""}, Case{key, "", ""}, Case{"", certificate, ""},
           Case{"", "", key}, Case{"", none, key}, Case{"", certificate, none}, Case{"", garbage, key},
           Case{"", certificate, garbage}, Case{"", key, certificate},
-          Case{"", certificate, authority.file("server.key")}}) {
+          Case{"", certificate, authority.file("server.key")},
+          // A key of another type than the certificate's, in both directions, and one that needs a
+          // passphrase.
+          Case{"", authority.file("rsa.pem"), key}, Case{"", certificate, authority.file("rsa.key")},
+          Case{"", authority.file("encrypted.pem"), authority.file("encrypted.key")}}) {
         INFO(bad.ca + " " + bad.certificate + " " + bad.key);
         ClientOptions options = trusting(bad.ca);
         options.tls_certificate = bad.certificate;
