@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sts6/errc.hpp"
 #include "sts6/ptvd.hpp"
 #include "sts6/result.hpp"
 #include "sts6/status.hpp"
@@ -120,5 +121,11 @@ class Client {
 
     std::unique_ptr<Impl> impl_;
 };
+
+/// errc_text() for an error of Client::connect(), where `permission` is about the module's certificate.
+constexpr const char* connect_error_text(Errc error) noexcept {
+    return error == Errc::permission ? "its certificate is not trusted, or is another host's"
+                                     : errc_text(error);
+}
 
 }  // namespace sts6

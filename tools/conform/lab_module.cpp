@@ -117,7 +117,7 @@ void LabModule::start(const std::optional<std::filesystem::path>& sta_tables, co
 
 Client LabModule::connect() const {
     auto client = Client::connect(url_, link_.client);
-    if (!client) throw std::runtime_error(url_ + ": " + errc_text(client.error()));
+    if (!client) throw std::runtime_error(url_ + ": " + connect_error_text(client.error()));
     return std::move(*client);
 }
 

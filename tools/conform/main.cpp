@@ -63,17 +63,13 @@ int run_with(const Arguments& arguments) {
     const std::vector<Pack> packs = read_packs(arguments.packs);
     if (!arguments.self) {
         if (const auto fault = connection_fault(arguments.connect, arguments.client)) {
-            const bool distrusted = *fault == sts6::Errc::permission;
-            std::cerr << "sts6-conform: " << arguments.connect << ": "
-                      << (distrusted ? "its certificate is not trusted, or is another host's"
-                                     : errc_text(*fault))
+            std::cerr << "sts6-conform: " << arguments.connect << ": " << sts6::connect_error_text(*fault)
                       << "\n";
-            return distrusted ? sts6::kExitNoConnection : sts6::exit_code(*fault);
+            return *fault == sts6::Errc::permission ? sts6::kExitNoConnection : sts6::exit_code(*fault);
         }
     }
     RunOptions options;
     if (!arguments.self) options.connect = arguments.connect;
-    options.client = arguments.client;
     options.link.client = arguments.client;
     if (!arguments.sta_tables.empty()) options.sta_tables = arguments.sta_tables;
     options.token_options = arguments.token_options;

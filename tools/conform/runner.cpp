@@ -344,7 +344,7 @@ void run_on_lab_module(const Pack& pack, const RunOptions& options, const std::v
 
 Client connect(const std::string& url, const ClientOptions& options) {
     auto client = Client::connect(url, options);
-    if (!client) throw std::runtime_error(url + ": " + errc_text(client.error()));
+    if (!client) throw std::runtime_error(url + ": " + connect_error_text(client.error()));
     return std::move(*client);
 }
 
@@ -359,7 +359,7 @@ std::vector<CaseResult> run_pack(const Pack& pack, const RunOptions& options, Re
     if (std::ranges::find(runnable, true) == runnable.end()) return results;
     try {
         if (options.connect) {
-            Target target(connect(*options.connect, options.client), false);
+            Target target(connect(*options.connect, options.link.client), false);
             note_firmware(report, target);
             run_cases(
                 pack, target,

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "sts6/client.hpp"
 #include "tools/conform/lab_module.hpp"
 #include "tools/conform/pack.hpp"
 #include "tools/conform/report.hpp"
@@ -15,11 +14,10 @@ namespace sts6::conform {
 
 struct RunOptions {
     std::optional<std::string> connect;  ///< a running module; none = a throw-away lab module for each pack
-    ClientOptions client;                ///< of a running module
     std::optional<std::filesystem::path> sta_tables;
     /// Of `sts6ctl setup`: the PKCS#11 token of the throw-away modules; none = SoftHSM, one for each.
     std::vector<std::string> token_options;
-    LabLink link;              ///< over which the throw-away modules are spoken to
+    LabLink link;  ///< over which the throw-away modules are spoken to; its client is a running module's too
     bool power_cycle = false;  ///< the throw-away module's daemon is killed and started between two commands
 };
 

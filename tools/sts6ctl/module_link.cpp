@@ -20,7 +20,7 @@ Client connect(const std::string& url, const ClientOptions& options) {
         case Errc::invalid_argument:
             usage_error(where + "no link that there can be, or an option of TLS that does not fit it");
         case Errc::permission:
-            throw CtlError(kExitNoConnection, where + "its certificate is not trusted, or is another host's");
+            throw CtlError(kExitNoConnection, where + connect_error_text(client.error()));
         case Errc::malformed:
             throw CtlError(kExitIntegrity, where + "what answers there is no module");
         default:
