@@ -25,7 +25,4 @@ install(FILES "${PROJECT_BINARY_DIR}/sts6-client.pc" DESTINATION "${CMAKE_INSTAL
 install(PROGRAMS "${PROJECT_SOURCE_DIR}/tools/python/sts6_client.py" DESTINATION "${CMAKE_INSTALL_DATADIR}/sts6")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 # Not below a multiarch directory: systemd looks nowhere else.
-set(unit "${PROJECT_SOURCE_DIR}/tools/packaging/sts6d.service")
-if(EXISTS "${unit}")
-  install(FILES "${unit}" DESTINATION lib/systemd/system)
-endif()
+install(FILES "${PROJECT_SOURCE_DIR}/tools/packaging/sts6d.service" DESTINATION lib/systemd/system)
