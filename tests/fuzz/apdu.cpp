@@ -9,16 +9,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "firmware/ports/exchange.hpp"
 #include "src/links/apdu_protocol.hpp"
-#include "src/links/link_protocol.hpp"
 #include "sts6/commands.hpp"
 #include "sts6/status.hpp"
+#include "tests/fuzz/driver.hpp"
 #include "tests/fuzz/harness.hpp"
 
 namespace sts6::fuzz {
@@ -186,80 +185,31 @@ class Model {
     std::string sent_;
 };
 
-/// A link whose reads, commands and silences end when the input says so.
-class Driver {
+class ApduEnds : public Ends {
   public:
-    Driver(const Setup& setup, std::string_view stream)
-        : setup_(setup), rest_(stream), choices_(setup.pieces) {}
+    explicit ApduEnds(const Setup& setup) : setup_(setup) {}
 
-    void run() {
-        for (;;) {
-            start_read();
-            if (choices_.below(2) == 0) finish_read();
-            if (choices_.below(8) == 0) protocol_.silence();  // which drops nothing
-            if (protocol_.in_progress()) {
-                require(exchange_.message == commands_.back(),
-                        "a message stays until its answer is released");
-                if (choices_.below(3) == 0 || rest_.empty() || !reading_) release();
-            }
-            const bool in_progress = protocol_.in_progress();
-            const LinkStep step = protocol_.next(exchange_);
-            require(!in_progress || step.kind == LinkStep::Kind::receive, "one command at a time");
-            if (step.kind == LinkStep::Kind::send) send(step.octets);
-            if (step.kind == LinkStep::Kind::command) take_command();
-            if (step.kind != LinkStep::Kind::receive || protocol_.in_progress()) continue;
-            if (rest_.empty()) return;
-            start_read();
-            require(reading_.has_value(), "a link that waits for octets has room for them");
-        }
+    void take_command(std::string_view message) override {
+        require(message.size() + 4 <= 4096, "a command is no longer than a message may be");
+        commands_.emplace_back(message);
+    }
+    void answer(std::string_view message, Exchange& exchange) override {
+        const Reply reply = reply_of_module(message, setup_);
+        Answer& answer = exchange.answer;
+        reply.is_link_error ? answer.set_link_error(reply.status) : answer.set_status(reply.status);
+        std::ranges::copy(reply.body, answer.body_buffer().begin());
+        answer.set_body_size(reply.body.size());
+    }
+    void take_octets(std::string_view octets) override {
+        require(octets.size() >= 4, "an answer has a length and a status word");
+        sent_ += octets;
     }
 
     [[nodiscard]] const std::string& sent() const { return sent_; }
     [[nodiscard]] const std::vector<std::string>& commands() const { return commands_; }
 
   private:
-    void start_read() {
-        if (reading_) return;
-        const auto space = protocol_.input_space();
-        require(space.size() <= LinkInput::kSize, "the input buffer has its size");
-        if (!space.empty()) reading_ = space;
-    }
-    void finish_read() {
-        if (!reading_ || rest_.empty()) return;
-        const std::size_t most = choices_.below(4) == 0 ? 1 + choices_.below(5000) : 1 + choices_.below(20);
-        const std::size_t size = std::min({most, reading_->size(), rest_.size()});
-        std::copy_n(rest_.begin(), size, reading_->begin());
-        rest_.remove_prefix(size);
-        protocol_.received(size);
-        reading_.reset();
-    }
-    void take_command() {
-        require(protocol_.in_progress(), "a command is in progress");
-        require(exchange_.role == setup_.role && !exchange_.expired, "a command's role is its link's");
-        require(exchange_.message.size() + 4 <= 4096, "a command is no longer than a message may be");
-        commands_.emplace_back(exchange_.message);
-    }
-    void release() {
-        const Reply reply = reply_of_module(commands_.back(), setup_);
-        Answer& answer = exchange_.answer;
-        reply.is_link_error ? answer.set_link_error(reply.status) : answer.set_status(reply.status);
-        std::ranges::copy(reply.body, answer.body_buffer().begin());
-        answer.set_body_size(reply.body.size());
-        exchange_.expired = true;  // of this command, not of the next one
-        send(protocol_.release(exchange_));
-    }
-    void send(std::string_view octets) {
-        require(octets.size() >= 4, "an answer has a length and a status word");
-        sent_ += octets;
-    }
-
     const Setup& setup_;
-    ApduProtocol protocol_{
-        setup_.role, setup_.virtual_card ? ApduProtocol::Form::virtual_card : ApduProtocol::Form::stream};
-    Exchange exchange_;
-    std::string_view rest_;
-    Sequence choices_;
-    std::optional<std::span<char>> reading_;
     std::vector<std::string> commands_;
     std::string sent_;
 };
@@ -277,10 +227,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     setup.pieces = choices.octet() * 256U;
     setup.pieces += choices.octet();
 
-    Driver driver(setup, choices.rest());
-    driver.run();
+    sts6::ApduProtocol protocol(setup.role, setup.virtual_card ? sts6::ApduProtocol::Form::virtual_card
+                                                               : sts6::ApduProtocol::Form::stream);
+    ApduEnds ends(setup);
+    // Silence drops nothing here.
+    Driver(protocol, ends, {.role = setup.role, .pieces = setup.pieces, .silences_anytime = true},
+           choices.rest())
+        .run();
     const Model model(setup, choices.rest());
-    require(driver.commands() == model.commands(), "the module gets what the page says");
-    require(driver.sent() == model.sent(), "a link sends what the page says");
+    require(ends.commands() == model.commands(), "the module gets what the page says");
+    require(ends.sent() == model.sent(), "a link sends what the page says");
     return 0;
 }

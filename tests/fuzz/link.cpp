@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +14,7 @@
 
 #include "src/links/message_protocol.hpp"
 #include "tests/fuzz/answer.hpp"
+#include "tests/fuzz/driver.hpp"
 
 namespace sts6::fuzz {
 namespace {
@@ -204,82 +204,30 @@ class Model {
     std::string sent_;
 };
 
-/// A link whose reads, commands and silences end when the input says so.
-class Driver {
+class LinkEnds : public Ends {
   public:
-    Driver(const Setup& setup, std::string_view stream)
-        : setup_(setup), stream_(stream), unseen_(stream), rest_(stream), choices_(setup.pieces) {}
+    LinkEnds(const Setup& setup, std::string_view stream) : setup_(setup), unseen_(stream) {}
 
-    void run() {
-        for (;;) {
-            start_read();
-            if (choices_.below(2) == 0) finish_read();
-            if (setup_.silences_anytime && choices_.below(8) == 0) protocol_.silence();
-            if (protocol_.in_progress()) {
-                require(exchange_.message == command_, "a message stays until its answer is released");
-                if (choices_.below(3) == 0 || rest_.empty() || !reading_) release();
-            }
-            const bool in_progress = protocol_.in_progress();
-            const LinkStep step = protocol_.next(exchange_);
-            require(!in_progress || step.kind == LinkStep::Kind::receive, "one command at a time");
-            if (step.kind == LinkStep::Kind::send) send(step.octets);
-            if (step.kind == LinkStep::Kind::command) take_command();
-            if (step.kind != LinkStep::Kind::receive || protocol_.in_progress()) continue;
-            if (setup_.silences && choices_.below(4) == 0) {
-                silences_.push_back(stream_.size() - rest_.size());
-                protocol_.silence();
-                continue;
-            }
-            if (rest_.empty()) return;
-            start_read();
-            require(reading_.has_value(), "a link that waits for octets has room for them");
-        }
-    }
-
-    [[nodiscard]] const std::string& sent() const { return sent_; }
-    /// How many octets had come when the line was silent.
-    [[nodiscard]] const std::vector<std::size_t>& silences() const { return silences_; }
-
-  private:
-    void start_read() {
-        if (reading_) return;
-        const auto space = protocol_.input_space();
-        require(space.size() <= LinkInput::kSize, "the input buffer has its size");
-        if (!space.empty()) reading_ = space;
-    }
-    void finish_read() {
-        if (!reading_ || rest_.empty()) return;
-        const std::size_t most = choices_.below(4) == 0 ? 1 + choices_.below(5000) : 1 + choices_.below(20);
-        const std::size_t size = std::min({most, reading_->size(), rest_.size()});
-        std::copy_n(rest_.begin(), size, reading_->begin());
-        rest_.remove_prefix(size);
-        protocol_.received(size);
-        reading_.reset();
-    }
-    void take_command() {
-        require(protocol_.in_progress(), "a command is in progress");
-        command_ = exchange_.message;
+    void take_command(std::string_view message) override {
         // Whatever happened before it: no command without its own CRC, in the octets behind the last one.
         for (;;) {
-            const std::size_t at = unseen_.find(command_);
+            const std::size_t at = unseen_.find(message);
             require(at != std::string_view::npos, "a command came with its CRC");
-            const std::string_view line = unseen_.substr(at, command_.size() + 4);
+            const std::string_view line = unseen_.substr(at, message.size() + 4);
             unseen_.remove_prefix(at + 1);
-            if (message_of(line) == command_ && unseen_.substr(line.size() - 1).starts_with('\r')) break;
+            if (message_of(line) == message && unseen_.substr(line.size() - 1).starts_with('\r')) break;
         }
-        require(exchange_.role == LinkRole::vend && !exchange_.expired, "a command's role is its link's");
     }
-    void release() {
-        const Reply reply = reply_of_module(command_, setup_);
+    void answer(std::string_view message, Exchange& exchange) override {
+        const Reply reply = reply_of_module(message, setup_);
         const Status status = find_status(reply.status_and_body.substr(0, 2))->status;
-        Answer& answer = exchange_.answer;
+        Answer& answer = exchange.answer;
         reply.is_link_error ? answer.set_link_error(status) : answer.set_status(status);
         const std::string_view body = std::string_view(reply.status_and_body).substr(2);
         std::ranges::copy(body, answer.body_buffer().begin());
         answer.set_body_size(body.size());
-        send(protocol_.release(exchange_));
     }
-    void send(std::string_view octets) {
+    void take_octets(std::string_view octets) override {
         require(!octets.empty(), "an answer is sent");
         const bool enveloped = octets.front() < ' ';  // as no message begins
         if (!setup_.gler_unframed || !octets.starts_with("GL!ER")) {
@@ -290,21 +238,12 @@ class Driver {
         sent_ += octets;
     }
 
-    // The link never uses the queue: it is for those that move its octets.
-    CommandQueue queue_;
+    [[nodiscard]] const std::string& sent() const { return sent_; }
+
+  private:
     const Setup& setup_;
-    LinkServices services_{queue_, &commands::answer_link_command, [this] { return setup_.error_state; },
-                           setup_.gler_unframed};
-    MessageProtocol protocol_{services_, LinkRole::vend};
-    Exchange exchange_;
-    std::string command_;
-    std::string_view stream_;
     std::string_view unseen_;  ///< from the last command on
-    std::string_view rest_;
-    Sequence choices_;
-    std::optional<std::span<char>> reading_;
     std::optional<bool> enveloped_;
-    std::vector<std::size_t> silences_;
     std::string sent_;
 };
 
@@ -332,12 +271,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     setup.pieces = choices.octet() * 256U;
     setup.pieces += choices.octet();
 
-    Driver driver(setup, choices.rest());
+    // The link never uses the queue: it is for those that move its octets.
+    sts6::CommandQueue queue;
+    const sts6::LinkServices services{queue, &sts6::commands::answer_link_command,
+                                      [&setup] { return setup.error_state; }, setup.gler_unframed};
+    sts6::MessageProtocol protocol(services, sts6::LinkRole::vend);
+    LinkEnds ends(setup, choices.rest());
+    Driver driver(
+        protocol, ends,
+        {.pieces = setup.pieces, .silences = setup.silences, .silences_anytime = setup.silences_anytime},
+        choices.rest());
     driver.run();
     const Model model(setup, choices.rest(), driver.silences());
     for (const auto& message : model.events()) {
         if (message) check_encoding(*message);
     }
-    require(setup.silences_anytime || driver.sent() == model.sent(), "a link sends what the page says");
+    require(setup.silences_anytime || ends.sent() == model.sent(), "a link sends what the page says");
     return 0;
 }
