@@ -87,6 +87,15 @@ struct Cable {
     std::string name;
 };
 
+/// Sends a request until something comes back: what was sent before the device was opened is lost.
+bool answered(const Tty& line, std::string_view request) {
+    return eventually([&] {
+        line.send(request);
+        pollfd ready{.fd = line.fd(), .events = POLLIN, .revents = 0};
+        return ::poll(&ready, 1, 50) == 1;
+    });
+}
+
 class Lines : public LinkBench {
   public:
     ~Lines() {
@@ -385,11 +394,7 @@ TEST_CASE("serial: unplugged and plugged in again") {
     cable.emplace();
     fs::create_symlink(cable->name, device);
     const std::string last = in_progress ? framed("SM!VC00N1~") : kIdentity;
-    CHECK(eventually([&] {
-        cable->ours.send(kRepeat);
-        pollfd ready{.fd = cable->ours.fd(), .events = POLLIN, .revents = 0};
-        return ::poll(&ready, 1, 50) == 1;
-    }));
+    CHECK(answered(cable->ours, kRepeat));
     CHECK(cable->ours.line() == last);
 }
 
@@ -405,11 +410,7 @@ TEST_CASE("serial: a device that goes away while nothing is there to answer, aga
         cable.reset();
         cable.emplace();
         fs::create_symlink(cable->name, device);
-        CHECK(eventually([&] {
-            cable->ours.send(kIdentify);
-            pollfd ready{.fd = cable->ours.fd(), .events = POLLIN, .revents = 0};
-            return ::poll(&ready, 1, 50) == 1;
-        }));
+        CHECK(answered(cable->ours, kIdentify));
         CHECK(cable->ours.line() == kIdentity);
     }
 }
