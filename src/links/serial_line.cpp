@@ -185,8 +185,11 @@ bool is_pty_link(const fs::path& path) {
     return !error && target.string().starts_with("/dev/pts/");
 }
 
-/// Whether `path` is the name of a line that somebody serves.
-bool is_served(const fs::path& path) {
+/// Whether `path` is the name of a line that somebody else serves. A killed process leaves the name of a pty
+/// whose number the next one may get.
+bool is_served(const fs::path& path, const std::string& ours) {
+    std::error_code error;
+    if (fs::read_symlink(path, error) == ours) return false;
     const int descriptor = ::open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) return false;
     struct flock mark = line_mark();
@@ -198,7 +201,7 @@ bool is_served(const fs::path& path) {
 /// In one step, so that `path` is always somebody's line.
 void make_link(const std::string& target, const fs::path& path, std::error_code& error) {
     if (fs::symlink_status(path, error).type() != fs::file_type::not_found &&
-        (!is_pty_link(path) || is_served(path))) {
+        (!is_pty_link(path) || is_served(path, target))) {
         error = std::make_error_code(std::errc::file_exists);
         return;
     }

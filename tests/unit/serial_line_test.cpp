@@ -252,6 +252,15 @@ TEST_CASE("pty: what stands at its place") {
     SECTION("its directory is missing") {
         CHECK(lines.open_pty(dir.path() / "no" / "module").error() == Errc::not_found);
     }
+    SECTION("a name left behind whose pty is this line's own now") {
+        std::optional<Lines> first(std::in_place);
+        REQUIRE(first->open_pty(path));
+        const fs::path target = fs::read_symlink(path);
+        first.reset();
+        fs::create_symlink(target, path);
+        REQUIRE(lines.open_pty(path));
+        CHECK(Tty(path).ask(kIdentify) == kIdentity);
+    }
     SECTION("a line that another one serves stays") {
         Lines first;
         REQUIRE(first.open_pty(path));
