@@ -6,12 +6,10 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
-
-#include <stdlib.h>
 
 #include "src/daemon/config.hpp"
 #include "src/daemon/state_dir.hpp"
+#include "tools/conform/child_process.hpp"
 
 namespace sts6::test {
 
@@ -27,27 +25,16 @@ inline std::string config_with(std::string_view line) {
 /// A state directory that holds a configuration and nothing else.
 class ConfigPlace {
   public:
-    ConfigPlace() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "sts6-config-XXXXXX").string();
-        if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no directory");
-        path_ = pattern;
-    }
-    ConfigPlace(const ConfigPlace&) = delete;
-    ConfigPlace& operator=(const ConfigPlace&) = delete;
-    ~ConfigPlace() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    [[nodiscard]] StateDir dir() const { return StateDir(path_); }
-    [[nodiscard]] const std::filesystem::path& root() const { return path_; }
+    [[nodiscard]] StateDir dir() const { return StateDir(root()); }
+    [[nodiscard]] const std::filesystem::path& root() const { return dir_.path(); }
 
     /// Into a file of the directory that is its owner's.
     void write(const std::string& name, std::string_view text) const {
         using std::filesystem::perms;
-        std::ofstream file(path_ / name, std::ios::binary);
+        std::ofstream file(dir_.path() / name, std::ios::binary);
         file << text;
         if (!file.flush()) throw std::runtime_error("cannot write " + name);
-        std::filesystem::permissions(path_ / name, perms::owner_read | perms::owner_write);
+        std::filesystem::permissions(dir_.path() / name, perms::owner_read | perms::owner_write);
     }
 
     [[nodiscard]] Outcome<Config> read(std::string_view text, const ConfigOverrides& overrides = {}) const {
@@ -56,7 +43,7 @@ class ConfigPlace {
     }
 
   private:
-    std::filesystem::path path_;
+    conform::TemporaryDirectory dir_;
 };
 
 }  // namespace sts6::test

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "tests/unit/kmc_test_support.hpp"
+#include "tools/conform/child_process.hpp"
 #include "tools/kmc/files.hpp"
 #include "tools/kmc/state_text.hpp"
 
@@ -22,23 +23,14 @@ namespace fs = std::filesystem;
 
 class Place {
   public:
-    Place() {
-        std::string name = (fs::temp_directory_path() / "sts6-kmc-XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~Place() { fs::remove_all(path_); }
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
-
-    [[nodiscard]] fs::path file(const char* name) const { return path_ / name; }
+    [[nodiscard]] fs::path file(const char* name) const { return dir_.path() / name; }
     [[nodiscard]] std::size_t files() const {
         return static_cast<std::size_t>(
-            std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
+            std::distance(fs::directory_iterator(dir_.path()), fs::directory_iterator()));
     }
 
   private:
-    fs::path path_;
+    conform::TemporaryDirectory dir_;
 };
 
 std::string text_of(const fs::path& path) {

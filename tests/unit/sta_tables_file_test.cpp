@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "firmware/sts/sta.hpp"
+#include "tools/conform/child_process.hpp"
 
 namespace sts6 {
 namespace {
@@ -41,31 +42,20 @@ json good_file() {
 
 class Place {
   public:
-    Place() {
-        std::string pattern = (fs::temp_directory_path() / "sts6-tables-XXXXXX").string();
-        if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no directory");
-        path_ = pattern;
-    }
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
-    ~Place() {
-        std::error_code ignored;
-        fs::remove_all(path_, ignored);
-    }
-    [[nodiscard]] const fs::path& path() const { return path_; }
+    [[nodiscard]] const fs::path& path() const { return dir_.path(); }
 
     [[nodiscard]] Outcome<NamedStaTables> read_text(std::string_view text) const {
-        std::ofstream file(path_ / "tables.json", std::ios::binary);
+        std::ofstream file(dir_.path() / "tables.json", std::ios::binary);
         file << text;
         if (!file.flush()) throw std::runtime_error("cannot write");
-        return read_sta_tables(path_ / "tables.json");
+        return read_sta_tables(dir_.path() / "tables.json");
     }
     [[nodiscard]] Outcome<NamedStaTables> read(const json& content) const {
         return read_text(content.dump());
     }
 
   private:
-    fs::path path_;
+    conform::TemporaryDirectory dir_;
 };
 
 void check_refused(const Place& place, const Outcome<NamedStaTables>& tables, std::string_view why) {

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tools/conform/child_process.hpp"
+
 namespace sts6 {
 namespace {
 
@@ -28,9 +30,6 @@ constexpr fs::perms kOwnerFile = fs::perms::owner_read | fs::perms::owner_write;
 class Place {
   public:
     Place() {
-        std::string pattern = (fs::temp_directory_path() / "sts6-state-XXXXXX").string();
-        if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no directory");
-        path_ = pattern;
         make_directory(root());
         for (const char* name : {"state", "pins", "hsm", "hsm/tokens"}) make_directory(root() / name);
         for (const char* name : {"sts6d.toml", "state/module.db", "pins/user.pin", "hsm/tokens/object"}) {
@@ -38,14 +37,8 @@ class Place {
             fs::permissions(root() / name, kOwnerFile);
         }
     }
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
-    ~Place() {
-        std::error_code ignored;
-        fs::remove_all(path_, ignored);
-    }
-    [[nodiscard]] fs::path root() const { return path_ / "module"; }
-    [[nodiscard]] fs::path outside() const { return path_; }
+    [[nodiscard]] fs::path root() const { return dir_.path() / "module"; }
+    [[nodiscard]] fs::path outside() const { return dir_.path(); }
     [[nodiscard]] StateDir dir() const { return StateDir(root()); }
 
   private:
@@ -54,7 +47,7 @@ class Place {
         fs::permissions(path, fs::perms::owner_all);
     }
 
-    fs::path path_;
+    conform::TemporaryDirectory dir_;
 };
 
 void check_refused(const Outcome<void>& outcome, Errc code, const fs::path& named) {

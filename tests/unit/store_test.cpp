@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "src/store/sqlite_store.hpp"
+#include "tools/conform/child_process.hpp"
 
 namespace sts6 {
 namespace {
@@ -28,25 +29,14 @@ namespace fs = std::filesystem;
 
 class TempDir {
   public:
-    TempDir() {
-        std::string name = (fs::temp_directory_path() / "sts6-store-XXXXXX").string();
-        if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-        path_ = name;
-    }
-    TempDir(const TempDir&) = delete;
-    TempDir& operator=(const TempDir&) = delete;
-    ~TempDir() {
-        std::error_code ignored;
-        fs::remove_all(path_, ignored);
-    }
-    [[nodiscard]] fs::path operator/(const char* name) const { return path_ / name; }
+    [[nodiscard]] fs::path operator/(const char* name) const { return dir_.path() / name; }
     [[nodiscard]] std::size_t entries() const {
         return static_cast<std::size_t>(
-            std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
+            std::distance(fs::directory_iterator(dir_.path()), fs::directory_iterator()));
     }
 
   private:
-    fs::path path_;
+    conform::TemporaryDirectory dir_;
 };
 
 /// Runs SQL outside the store. Constraints can be switched off, as no constraint stops an editor of the file.
