@@ -257,7 +257,7 @@ struct Reader {
     bool operator()(const Path& path) const {
         const auto* text = std::get_if<std::string>(&value);
         if (text == nullptr) return false;
-        config.*path.member = text->empty() ? fs::path() : (root / *text).lexically_normal();
+        config.*path.member = text->empty() ? fs::path() : root / *text;
         return true;
     }
     bool operator()(const Flag& flag) const {

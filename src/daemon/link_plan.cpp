@@ -109,6 +109,17 @@ Outcome<SerialSettings> parse_serial(const Config& config, const std::string& te
     return settings;
 }
 
+/// The ready line has the names of lines, and is one line.
+Outcome<void> check_line_name(const char* key, const std::string& name) {
+    for (const char c : name) {
+        if (static_cast<unsigned char>(c) < 0x20) {
+            return fail(Errc::invalid_argument,
+                        std::string(key) + ": a control character is no part of a path");
+        }
+    }
+    return {};
+}
+
 Outcome<void> plan_listeners(const Config& config, LinkPlan& plan) {
     const auto add = [&](const char* key, const tcp::endpoint& endpoint) -> ListenerSettings& {
         return plan.listeners.emplace_back(ListenerSettings{.name = key,
@@ -150,8 +161,12 @@ Outcome<LinkPlan> plan_links(const Config& config) {
         if (!endpoint) return Unexpected{endpoint.error()};
         plan.cards.push_back({.reader = *endpoint, .role = role_at(*endpoint), .limits = plan.limits});
     }
+    for (const std::string& path : config.pty) {
+        if (auto checked = check_line_name("pty", path); !checked) return Unexpected{checked.error()};
+    }
     plan.ptys = config.pty;
     for (const std::string& text : config.serial) {
+        if (auto checked = check_line_name("serial", text); !checked) return Unexpected{checked.error()};
         auto settings = parse_serial(config, text);
         if (!settings) return Unexpected{settings.error()};
         settings->limits = plan.limits;

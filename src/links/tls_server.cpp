@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "src/links/tls_server.hpp"
 
-#include <cerrno>
 #include <new>
 #include <optional>
 #include <span>
@@ -52,14 +51,18 @@ std::string subject_of(X509* certificate) {
     return {start, static_cast<std::size_t>(size)};
 }
 
-/// Whether a private key is there, the process's own, and nobody else's to read.
+/// What is no file, such as a pipe, could keep the loop waiting.
+Result<void> check_is_file(const std::filesystem::path& file) {
+    std::error_code error;
+    if (std::filesystem::is_regular_file(file, error)) return {};
+    spdlog::error("tls: " + file.string() + ": " + (error ? error.message() : "no file"));
+    return Unexpected{Errc::not_found};
+}
+
+/// Whether a private key is the process's own, and nobody else's to read.
 Result<void> check_key_file(const std::filesystem::path& file) {
     struct stat entry {};
-    if (stat(file.c_str(), &entry) != 0) {
-        const int error = errno;
-        spdlog::error("tls: " + file.string() + ": " + std::generic_category().message(error));
-        return Unexpected{error == ENOENT ? Errc::not_found : Errc::io_failed};
-    }
+    if (stat(file.c_str(), &entry) != 0) return Unexpected{Errc::io_failed};
     if (entry.st_uid != geteuid() || (entry.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         spdlog::error("tls: " + file.string() +
                       " belongs to another user, or can be read or written by others (chmod 600)");
@@ -207,6 +210,10 @@ Result<std::shared_ptr<TlsServer>> TlsServer::open(const TlsSettings& settings) 
 }
 
 Result<void> TlsServer::reload() {
+    for (const auto& file : {settings_.certificate, settings_.private_key, settings_.client_ca}) {
+        if (file.empty()) continue;
+        if (auto checked = check_is_file(file); !checked) return checked;
+    }
     if (auto checked = check_key_file(settings_.private_key); !checked) return checked;
     try {
         auto context = std::make_shared<Context>();

@@ -30,8 +30,9 @@ struct TlsSettings {
 /// Everything happens on the loop's thread.
 class TlsServer {
   public:
-    /// Reads the files. permission: a private key that others can read or write; malformed: what a file
-    /// holds, or a key that is not the certificate's; io_failed. The log has the reason.
+    /// Reads the files. not_found: no such file; permission: a private key that others can read or write, or
+    /// of another user; malformed: what a file holds, a key that is not the certificate's or that needs a
+    /// passphrase; io_failed. The log has the reason.
     [[nodiscard]] static Result<std::shared_ptr<TlsServer>> open(const TlsSettings& settings);
 
     TlsServer(const TlsServer&) = delete;

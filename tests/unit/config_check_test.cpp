@@ -192,6 +192,12 @@ TEST_CASE("config check: keys of TLS that do not go together") {
     CHECK(place.check(with_ca + "'vend CN=a\\, b'"));
 }
 
+TEST_CASE("config check: the name of a line is one line") {
+    const Checked place;
+    place.refused(R"(pty = "a\nb")", Errc::invalid_argument, "pty: a control character");
+    place.refused(R"(serial = "/dev/tty\r")", Errc::invalid_argument, "serial: a control character");
+}
+
 TEST_CASE("config check: files that are named must be what they should") {
     const Checked place;
     const std::string named = "tls_certificate, tls_private_key, tls_client_ca: ";
