@@ -27,7 +27,7 @@ void echo(std::string_view body, Answer& answer) noexcept {
     const auto length = read_digits(counted.substr(0, kLengthDigits));
     if (!read_digits(body.substr(0, kTimeoutDigits)) || length != counted.size() - kLengthDigits) return;
     // An answer never holds anything but printable characters.
-    if (!std::ranges::all_of(counted, [](char c) { return c >= ' ' && c <= '~'; })) return;
+    if (!frame::is_text(counted)) return;
     answer.set_status(Status::successful);
     std::ranges::copy(counted, answer.body_buffer().begin());
     answer.set_body_size(counted.size());

@@ -46,6 +46,14 @@ inline constexpr std::size_t kEnvelopeHeader = 8;      ///< length and magic
 inline constexpr std::size_t kEnvelopeLongest = 4110;  ///< the largest length field
 inline constexpr std::size_t kEnvelopeShortest = 7;
 
+/// Whether it has only characters of a message, x20..x7E.
+constexpr bool is_text(std::string_view text) noexcept {
+    for (const char c : text) {
+        if (c < ' ' || c > '~') return false;
+    }
+    return true;
+}
+
 /// A line with its CRC checked and a printable header: header and body without CRC and CR, or none.
 constexpr std::optional<std::string_view> check(std::string_view line) noexcept {
     if (line.size() < kShortest || line.size() > kLongest) return std::nullopt;
@@ -54,9 +62,7 @@ constexpr std::optional<std::string_view> check(std::string_view line) noexcept 
     if (!read_hex(line.substr(message.size()), crc)) return std::nullopt;
     if (crc16_arc(message) != ((crc[0] << 8U) | crc[1])) return std::nullopt;
     // The CRC does not see zeros before the message.
-    for (const char c : message.substr(0, kHeaderLength)) {
-        if (c < ' ' || c > '~') return std::nullopt;
-    }
+    if (!is_text(message.substr(0, kHeaderLength))) return std::nullopt;
     return message;
 }
 

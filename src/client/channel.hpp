@@ -13,6 +13,9 @@
 
 namespace sts6::client {
 
+/// What an answer begins with that comes instead of the command's own.
+inline constexpr std::string_view kLinkError = "GL!ER";
+
 class Channel {
   public:
     explicit Channel(std::unique_ptr<Stream> stream) : stream_(std::move(stream)) {}

@@ -17,8 +17,7 @@ namespace {
 
 bool is_request(std::string_view message) {
     return message.size() >= frame::kHeaderLength && message.size() <= frame::kLongest - frame::kCrcLength &&
-           message[2] == '?' &&
-           std::all_of(message.begin(), message.end(), [](char c) { return c >= ' ' && c <= '~'; });
+           message[2] == '?' && frame::is_text(message);
 }
 
 Result<std::unique_ptr<client::Stream>> make_stream(const client::Url& url, const ClientOptions& options) {

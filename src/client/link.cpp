@@ -14,7 +14,6 @@ namespace sts6::client {
 
 namespace {
 
-constexpr std::string_view kLinkError = "GL!ER";
 constexpr std::string_view kDamaged = "GL!ER20";
 constexpr std::string_view kUnknown = "GL!ER21";
 constexpr std::string_view kErrorState = "GL!ER58";
@@ -24,10 +23,6 @@ constexpr std::size_t kStatusLength = 2;
 
 Deadline now() {
     return std::chrono::steady_clock::now();
-}
-
-bool is_text(std::string_view message) {
-    return std::all_of(message.begin(), message.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
 std::string answer_header(std::string_view message) {
@@ -54,7 +49,7 @@ bool makes_token(std::string_view message) {
 
 /// The answer in a message whose header is the right one, or malformed.
 Result<Response> read_response(std::string_view text) {
-    if (text.size() < frame::kHeaderLength + kStatusLength || !is_text(text)) {
+    if (text.size() < frame::kHeaderLength + kStatusLength || !frame::is_text(text)) {
         return Unexpected{Errc::malformed};
     }
     const std::string_view code = text.substr(frame::kHeaderLength, kStatusLength);

@@ -9,7 +9,6 @@ namespace sts6::client {
 
 namespace {
 
-constexpr std::string_view kLinkError = "GL!ER";
 /// The most octets of one answer, enveloped; whatever exceeds it is no answer.
 constexpr std::size_t kLongestFrame = frame::kEnvelopeLongest + 2;
 

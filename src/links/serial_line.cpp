@@ -324,9 +324,7 @@ class PtyLink final : public StreamLink<asio::posix::stream_descriptor> {
 
   private:
     std::size_t write_now(std::string_view octets, std::error_code& error) override {
-        const std::size_t size = stream_.write_some(asio::buffer(octets.data(), octets.size()), error);
-        if (error == asio::error::would_block) error.clear();
-        return size;
+        return write_what_fits(octets, error);
     }
     // Nobody reads: what waits is of no use to the next client, and the answer that is stuck behind it goes
     // on.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <asio/buffer.hpp>
+#include <asio/error.hpp>
 
 #include "src/links/link.hpp"
 
@@ -38,6 +39,13 @@ class StreamLink : public Link {
     void close_stream() noexcept override {
         std::error_code ignored;
         stream_.lowest_layer().close(ignored);
+    }
+
+    /// write_now() of a stream that is set not to block.
+    std::size_t write_what_fits(std::string_view octets, std::error_code& error) {
+        const std::size_t size = stream_.write_some(asio::buffer(octets.data(), octets.size()), error);
+        if (error == asio::error::would_block) error.clear();
+        return size;
     }
 
     // NOLINTNEXTLINE(*-non-private-member-variables-in-classes): a stream of its kind is what derives from

@@ -28,9 +28,7 @@ class TcpLink final : public StreamLink<asio::ip::tcp::socket> {
 
   private:
     std::size_t write_now(std::string_view octets, std::error_code& error) override {
-        const std::size_t size = stream_.write_some(asio::buffer(octets.data(), octets.size()), error);
-        if (error == asio::error::would_block) error.clear();
-        return size;
+        return write_what_fits(octets, error);
     }
 };
 
