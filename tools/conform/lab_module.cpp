@@ -27,6 +27,12 @@ std::string text_of(const std::filesystem::path& path) {
     throw std::runtime_error(what + "\n" + text_of(log));
 }
 
+/// Of sts6d, which opens the link of a URL.
+std::string option_of(const std::string& scheme) {
+    if (scheme == "serial") return "pty";
+    return scheme.substr(0, scheme.find('-'));
+}
+
 }  // namespace
 
 std::string program_path(const char* name) {
@@ -40,12 +46,6 @@ std::string ready_value(const std::string& line, const std::string& key) {
         if (word.starts_with(key + "=")) return word.substr(key.size() + 1);
     }
     return {};
-}
-
-/// Of sts6d, which opens the link of a URL.
-std::string option_of(const std::string& scheme) {
-    if (scheme == "serial") return "pty";
-    return scheme.substr(0, scheme.find('-'));
 }
 
 void set_option(const std::filesystem::path& config, const std::string& key, const std::string& value) {
